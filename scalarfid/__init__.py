@@ -1,0 +1,1 @@
+"""scalarfid: what equivariant interatomic potentials lose in their l = 0 channels, measured with paired experiments."""

@@ -26,7 +26,7 @@ def polynomial_cutoff(u: Tensor, p: float = 6.0) -> Tensor:
 
 
 def quintic_step(r: Tensor, r_on: Tensor, r_off: Tensor) -> Tensor:
-    """C² step S(r): 1 for r ≤ r_on, 0 for r ≥ r_off, 1 − x³(10 − 15x + 6x²) with x = (r − r_on)/(r_off − r_on) between."""
+    """C² step: 1 for r ≤ r_on, 0 for r ≥ r_off, between 1 − x³(10 − 15x + 6x²) with x = (r − r_on)/(r_off − r_on)."""
     x = ((r - r_on) / (r_off - r_on)).clamp(0, 1)
     return 1 - x**3 * (10 - 15 * x + 6 * x**2)
 
