@@ -1,0 +1,145 @@
+"""PGS-edge: spectral features of the edge length, added to the weights of l = 0 messages as a residual."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from scalarfid.probes.registry import check_choice, part
+from scalarfid.sites import Attachment, EdgeSite, EdgeState, MessageSite, Sites
+
+
+@dataclass(frozen=True)
+class PGSEdgeOptions:
+    """Options of PGS-edge.
+
+    Attributes:
+        num_bessel: how many Bessel functions beyond the backbone's B.
+        num_fourier: how many pairs cos ω_k u, sin ω_k u with learnable ω_k.
+        paths: ``l0`` adds to the weights of l = 0 paths only; ``all`` adds to e_ij, which feeds every path.
+        form: ``residual`` (ours) or ``public2025`` (the snapshot's: replaces the radial network; jumps at r_c).
+
+    """
+
+    num_bessel: int
+    num_fourier: int
+    paths: str
+    form: str
+
+
+class SpectralBasis(nn.Module):
+    """g(e_ij) ⊙ φ(r_ij), [E,K] with K = num_bessel + 2·num_fourier.
+
+    φ = f_c(u)·{√(2/r_c) sin(nπu)/r for n = B+1 …, cos ω_k u, sin ω_k u}, u = r/r_c, ω_k from (k − ½)π, learnable;
+    g = σ(W e). Smooth at the cutoff because f_c multiplies everything.
+    """
+
+    feeds = "messages"
+
+    def __init__(self, site: EdgeSite, options: PGSEdgeOptions) -> None:
+        super().__init__()
+        self.cutoff = site.cutoff
+        self.width = options.num_bessel + 2 * options.num_fourier
+        n = torch.arange(site.num_bessel + 1, site.num_bessel + options.num_bessel + 1)
+        self.register_buffer("n_pi", n.to(torch.get_default_dtype()) * math.pi, persistent=False)
+        self.omega = nn.Parameter((torch.arange(1, options.num_fourier + 1) - 0.5) * math.pi)
+        self.gate = nn.Linear(site.num_features, self.width, bias=False)
+
+    def forward(self, state: EdgeState) -> Tensor:
+        """Map the edge state to [E,K]."""
+        u = state.r / self.cutoff
+        bessel = math.sqrt(2 / self.cutoff) * torch.sin(self.n_pi * u) / state.r
+        phase = self.omega * u
+        phi = state.envelope * torch.cat([bessel, torch.cos(phase), torch.sin(phase)], dim=-1)
+        return torch.sigmoid(self.gate(state.features)) * phi
+
+
+class FeatureResidual(nn.Module):
+    """Δe = U x [E,F] for ``paths=all``: added to the edge features, U bias-free and zero at start."""
+
+    feeds = "features"
+
+    def __init__(self, basis: nn.Module, site: EdgeSite) -> None:
+        super().__init__()
+        self.basis = basis
+        self.last = zero_linear(basis.width, site.num_features)
+
+    def forward(self, state: EdgeState) -> Tensor:
+        """Map the edge state to [E,F]."""
+        return self.last(self.basis(state))
+
+
+class MessageResidual(nn.Module):
+    """w⁰ ← w⁰ + U_k x: one bias-free U per layer, zero at start, on the columns x [E,K] of the edge module."""
+
+    def __init__(self, num_columns: int, site: MessageSite) -> None:
+        super().__init__()
+        self.last = zero_linear(num_columns, site.num_scalar)
+
+    def forward(self, weights: Tensor, state: EdgeState) -> Tensor:
+        """Map l = 0 weights [E,W₀] to [E,W₀]."""
+        return weights + self.last(state.spectral)
+
+
+class SnapshotRadial(nn.Module):
+    """The public snapshot's radial network, in place of upstream's: all W weights, no envelope on the high frequencies.
+
+    φ_n = max(1−u,0)⁵ j₀(nπu), n = 1..12; ψ_k = 0.749 cos ω_k u, 4 learnable ω_k in [0, π]; x = LayerNorm(e);
+    s = W_s([φ,ψ] ⊙ σ(W GELU(W x))); out = W_h s + σ(w·x + b) W_r MLP([s; x]). It does not vanish at r_c.
+    """
+
+    scope = "all"
+
+    def __init__(
+        self, edge: EdgeSite, site: MessageSite, *, hidden: int = 64, num_low: int = 12, num_high: int = 4
+    ) -> None:
+        super().__init__()
+        self.cutoff = edge.cutoff
+        width, num_features, out = num_low + num_high, edge.num_features, len(site.mask)
+        self.register_buffer("n", torch.arange(1, num_low + 1).to(torch.get_default_dtype()), persistent=False)
+        self.omega = nn.Parameter(torch.linspace(0, math.pi, num_high))
+        self.norm = nn.LayerNorm(num_features)
+        self.gate = nn.Sequential(nn.Linear(num_features, width), nn.GELU(), nn.Linear(width, width), nn.Sigmoid())
+        self.mix = nn.Linear(width, width)
+        self.head = nn.Linear(width, out)
+        self.mlp = nn.Sequential(nn.Linear(width + num_features, hidden), nn.SiLU())
+        self.radial = nn.Linear(hidden, out)
+        self.switch = nn.Sequential(nn.Linear(num_features, 1), nn.Sigmoid())
+
+    def forward(self, weights: Tensor, state: EdgeState) -> Tensor:
+        """Return new weights [E,W]; those of the upstream network are dropped."""
+        u = state.r / self.cutoff
+        low = (1 - u).clamp(min=0) ** 5 * torch.sinc(self.n * u)
+        high = 0.749 * torch.cos(self.omega * u)
+        x = self.norm(state.features)
+        s = self.mix(torch.cat([low, high], dim=-1) * self.gate(x))
+        out = self.head(s) + self.switch(x) * self.radial(self.mlp(torch.cat([s, x], dim=-1)))
+        return out.to(weights.dtype)
+
+
+def zero_linear(num_in: int, num_out: int) -> nn.Linear:
+    """A bias-free linear map that starts at zero."""
+    linear = nn.Linear(num_in, num_out, bias=False)
+    nn.init.zeros_(linear.weight)
+    return linear
+
+
+def residuals(basis: nn.Module, sites: Sites) -> Attachment:
+    """Mount ``basis`` on the edge site and one :class:`MessageResidual` on every layer."""
+    return Attachment(edge=basis, messages=[[MessageResidual(basis.width, site)] for site in sites.messages])
+
+
+@part("pgs_edge", PGSEdgeOptions, order=1)
+def pgs_edge(options: PGSEdgeOptions, sites: Sites) -> Attachment:
+    """PGS-edge in one of its forms."""
+    check_choice("pgs_edge", "form", options.form, ("residual", "public2025"))
+    check_choice("pgs_edge", "paths", options.paths, ("l0", "all"))
+    if options.form == "public2025":
+        return Attachment(messages=[[SnapshotRadial(sites.edge, site)] for site in sites.messages], strict=False)
+    basis = SpectralBasis(sites.edge, options)
+    if options.paths == "all":
+        return Attachment(edge=FeatureResidual(basis, sites.edge))
+    return residuals(basis, sites)

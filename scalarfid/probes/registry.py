@@ -1,0 +1,60 @@
+"""The table of probe parts and the check of their options."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from scalarfid.errors import ScalarFidError
+from scalarfid.sites import Attachment, Sites
+
+
+@dataclass(frozen=True)
+class Part:
+    """One registered part: its name, options class, builder, and place in a layer's chain of message modules."""
+
+    name: str
+    options: type
+    function: Callable[[Any, Sites], Attachment]
+    order: int
+
+    def build(self, options: Mapping[str, Any], sites: Sites) -> Attachment:
+        """Check the options and build the modules."""
+        return self.function(parse_options(self.name, self.options, options), sites)
+
+
+PARTS: dict[str, Part] = {}
+
+
+def part(name: str, options: type, *, order: int = 0) -> Callable[[Callable], Callable]:
+    """Register ``function(options, sites) -> Attachment`` as ``name``; lower ``order`` acts first on the messages."""
+
+    def register(function: Callable[[Any, Sites], Attachment]) -> Callable:
+        PARTS[name] = Part(name, options, function, order)
+        return function
+
+    return register
+
+
+def parse_options(name: str, kind: type, values: Mapping[str, Any]) -> Any:
+    """Make the options dataclass; unknown or missing keys are a :class:`ScalarFidError` that names the alternatives."""
+    known = [f.name for f in fields(kind)]
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ScalarFidError(f"Probe part {name!r} has no option {key!r}; it has {', '.join(known)}.{hint}")
+    missing = [key for key in known if key not in values]
+    if missing:
+        raise ScalarFidError(
+            f"Probe part {name!r} misses the options {', '.join(missing)}; see conf/probe/part/{name}.yaml."
+        )
+    return kind(**values)
+
+
+def check_choice(name: str, option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is not one of the choices."""
+    if value not in choices:
+        raise ScalarFidError(f"Probe part {name!r}: {option}={value!r} is not one of {', '.join(choices)}.")
