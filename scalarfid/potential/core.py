@@ -93,7 +93,7 @@ class Potential(nn.Module):
         """Compute energies, forces and stress of a graph or a batch of graphs.
 
         Args:
-            graph: torch-geometric ``Data`` or ``Batch`` as of :func:`scalarfid.data.build_graph`, on this module's device.
+            graph: a ``Data`` or ``Batch`` of :func:`scalarfid.data.build_graph`, on this module's device.
             stress: whether the strain derivative is taken.
             forces: whether any derivative is taken.
             create_graph: keep the results differentiable in the parameters (training), else they are detached.
