@@ -52,7 +52,7 @@ class ScalarFidCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         periodic = bool(self.atoms.pbc.all())
         if "stress" in properties and not periodic:
-            raise PropertyNotImplementedError(f"stress needs a cell periodic in three directions, not pbc={self.atoms.pbc}")
+            raise PropertyNotImplementedError(f"stress needs a 3-D periodic cell, not pbc={self.atoms.pbc}")
         graph = build_graph(self.atoms, self.potential.cutoff).to(self.device)
         out = self.potential(graph, stress="stress" in properties)
         values = {key: value.cpu().numpy() for key, value in out.items()}
