@@ -1,0 +1,62 @@
+# Every target does its own set-up: a fresh clone needs no other command before it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+STAMP := $(VENV)/.scalarfid-setup
+RUN := $(VENV)/bin/python
+ARGS ?=
+
+# uv does not read pip's settings. Whoever set pip up (by variable or by file) has set up these two commands with it.
+pip_setting = $(or $($(1)),$(shell $(PYTHON) -m pip config get global.$(2) 2>/dev/null))
+UV_FIND_LINKS ?= $(call pip_setting,PIP_FIND_LINKS,find-links)
+UV_DEFAULT_INDEX ?= $(call pip_setting,PIP_INDEX_URL,index-url)
+UV_INDEX ?= $(call pip_setting,PIP_EXTRA_INDEX_URL,extra-index-url)
+# pip takes the best version over all its indexes, uv by default the first index that has the name.
+UV_INDEX_STRATEGY ?= unsafe-best-match
+UV_SETTINGS = $(if $(UV_FIND_LINKS),UV_FIND_LINKS='$(UV_FIND_LINKS)') $(if $(UV_DEFAULT_INDEX),UV_DEFAULT_INDEX='$(UV_DEFAULT_INDEX)') \
+	$(if $(UV_INDEX),UV_INDEX='$(UV_INDEX)') UV_INDEX_STRATEGY='$(UV_INDEX_STRATEGY)'
+
+.PHONY: help setup train test test-all lint bench wheel clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv and install everything into it (again when pyproject.toml changes)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "scalarfid needs Python 3.11 or newer, $(PYTHON) is older: say which to use, as in make setup PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || $(RUN) -m pip install --quiet uv
+	@echo "installing into $(VENV)"
+	@PATH="$(VENV)/bin:$$PATH" $(UV_SETTINGS) uv pip install --quiet --python $(RUN) -e '.[dev]'
+	@touch $@
+
+train: $(STAMP)  ## train a MACE with PAN+PGS on the ethanol set of this repository, in minutes
+	@$(RUN) -m scalarfid.train +experiment=quick $(ARGS)
+
+test: $(STAMP)  ## run the default tests (under five minutes on two cores)
+	@$(RUN) -m pytest $(ARGS)
+
+test-all: $(STAMP)  ## run every test, the slow ones too, and keep the result in docs/test-all.txt
+	@mkdir -p docs
+	@{ echo "# make test-all, $$(date -u +%F), commit $$(git describe --always --dirty 2>/dev/null || echo unknown)"; \
+		$(RUN) -m pytest -m "" $(ARGS); } 2>&1 | tee $(VENV)/test-all.txt
+	@mv $(VENV)/test-all.txt docs/test-all.txt
+
+lint: $(STAMP)  ## check style (ruff) and the direction of imports (import-linter)
+	@$(RUN) -m ruff check .
+	@$(VENV)/bin/lint-imports
+
+bench: $(STAMP)  ## measure parameters, FLOPs and wall time of every probe on every backbone
+	@$(RUN) benchmarks/cost.py $(ARGS)
+
+wheel: $(STAMP)  ## build dist/scalarfid-*.whl, configuration included
+	@$(RUN) -m hatchling build -t wheel -d dist
+
+clean:  ## remove .venv, caches and built files (never runs/)
+	@rm -rf $(VENV) dist build .pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
