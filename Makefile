@@ -10,14 +10,15 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 # uv does not read pip's settings. Whoever set pip up (by variable or by file) has set up these two commands with it.
-pip_setting = $(or $($(1)),$(shell $(PYTHON) -m pip config get global.$(2) 2>/dev/null))
-UV_FIND_LINKS ?= $(call pip_setting,PIP_FIND_LINKS,find-links)
-UV_DEFAULT_INDEX ?= $(call pip_setting,PIP_INDEX_URL,index-url)
-UV_INDEX ?= $(call pip_setting,PIP_EXTRA_INDEX_URL,extra-index-url)
+once = $(eval $(1) := $(2))$($(1))
+pip_file = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/^global\.$(1)='\(.*\)'$$/\1/p" | sed 's/\\n/ /g')
+UV_FIND_LINKS ?= $(call once,UV_FIND_LINKS,$(or $(PIP_FIND_LINKS),$(call pip_file,find-links)))
+UV_DEFAULT_INDEX ?= $(call once,UV_DEFAULT_INDEX,$(or $(PIP_INDEX_URL),$(call pip_file,index-url)))
+UV_INDEX ?= $(call once,UV_INDEX,$(or $(PIP_EXTRA_INDEX_URL),$(call pip_file,extra-index-url)))
 # pip takes the best version over all its indexes, uv by default the first index that has the name.
 UV_INDEX_STRATEGY ?= unsafe-best-match
-UV_SETTINGS = $(if $(UV_FIND_LINKS),UV_FIND_LINKS='$(UV_FIND_LINKS)') $(if $(UV_DEFAULT_INDEX),UV_DEFAULT_INDEX='$(UV_DEFAULT_INDEX)') \
-	$(if $(UV_INDEX),UV_INDEX='$(UV_INDEX)') UV_INDEX_STRATEGY='$(UV_INDEX_STRATEGY)'
+uv_setting = $(if $($(1)),$(1)='$($(1))')
+UV_SETTINGS = $(foreach name,UV_FIND_LINKS UV_DEFAULT_INDEX UV_INDEX UV_INDEX_STRATEGY,$(call uv_setting,$(name)))
 
 .PHONY: help setup train test test-all lint bench wheel clean
 
