@@ -1,0 +1,201 @@
+"""Types of the configuration. Values live in ``conf/*.yaml``; the allowed words and ranges stand here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scalarfid.config.messages import explain, suggestion
+from scalarfid.errors import ScalarFidError
+
+
+@dataclass
+class CoordinationConfig:
+    """How c_i = Σ_j S(r_ij) is counted: the switch S, and whose coordination a message sees."""
+
+    switch: str = MISSING
+    of: str = MISSING
+
+
+@dataclass
+class ModelConfig:
+    """What every backbone of an experiment shares: r_c in Å, precision, nuclear repulsion, coordination."""
+
+    cutoff: float = MISSING
+    dtype: str = MISSING
+    zbl: bool = MISSING
+    coordination: CoordinationConfig = field(default_factory=CoordinationConfig)
+
+
+@dataclass
+class PlateauConfig:
+    """Learning rate × factor after ``patience`` validations without a better loss."""
+
+    factor: float = MISSING
+    patience: int = MISSING
+
+
+@dataclass
+class StageTwoConfig:
+    """From this epoch on (None: never) other loss weights and another peak learning rate (None: the same)."""
+
+    from_epoch: int | None = MISSING
+    energy_weight: float | None = MISSING
+    forces_weight: float | None = MISSING
+    stress_weight: float | None = MISSING
+    lr: float | None = MISSING
+
+
+@dataclass
+class TrainingConfig:
+    """Loss, optimiser, schedule and stopping; meanings and units are in ``conf/training/default.yaml``."""
+
+    max_epochs: int = MISSING
+    batch_size: int = MISSING
+    eval_batch_size: int = MISSING
+    validate_every: int = MISSING
+    loss: str = MISSING
+    huber_delta: float = MISSING
+    energy_weight: float = MISSING
+    forces_weight: float = MISSING
+    stress_weight: float = MISSING
+    stage_two: StageTwoConfig = field(default_factory=StageTwoConfig)
+    optimizer: str = MISSING
+    lr: float = MISSING
+    probe_lr: float | None = MISSING
+    weight_decay: float = MISSING
+    clip: float | None = MISSING
+    schedule: str = MISSING
+    warmup_steps: int = MISSING
+    min_lr_ratio: float = MISSING
+    plateau: PlateauConfig = field(default_factory=PlateauConfig)
+    ema_decay: float | None = MISSING
+    early_stopping: int | None = MISSING
+    resume_from: str | None = MISSING
+
+
+@dataclass
+class RunConfig:
+    """Where and how a run happens; nothing here changes its numbers."""
+
+    root: str = MISSING
+    experiment: str = MISSING
+    force: bool = MISSING
+    device: str = MISSING
+    threads: int | None = MISSING
+    workers: int = MISSING
+    compile: bool = MISSING
+    progress: bool = MISSING
+
+
+@dataclass
+class LoggerConfig:
+    """Where the metrics are mirrored; ``metrics.csv`` is always written."""
+
+    name: str = MISSING
+    project: str | None = None
+    entity: str | None = None
+    offline: bool = False
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Config:
+    """A whole run. ``backbone`` and ``probe`` are open: their parts check themselves when they are built."""
+
+    seed: int = MISSING
+    backbone: Any = MISSING
+    probe: Any = MISSING
+    dataset: Any = MISSING
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+
+
+# Schemas that live with the code they describe, found by name: this package is a leaf that everything may import.
+FOREIGN = {"dataset": ("scalarfid.data.config", "DatasetConfig")}
+
+CHOICES = {
+    "model.dtype": ("float32", "float64"),
+    "model.coordination.switch": ("covalent", "cutoff"),
+    "model.coordination.of": ("centre", "both"),
+    "training.loss": ("mse", "huber"),
+    "training.optimizer": ("adamw", "adam_amsgrad"),
+    "training.schedule": ("constant", "cosine", "plateau"),
+    "logger.name": ("csv", "wandb"),
+}
+
+# key: (smallest value, whether that value itself is allowed)
+BOUNDS = {
+    "model.cutoff": (0, False),
+    "training.max_epochs": (1, True),
+    "training.batch_size": (1, True),
+    "training.eval_batch_size": (1, True),
+    "training.validate_every": (1, True),
+    "training.huber_delta": (0, False),
+    "training.energy_weight": (0, True),
+    "training.forces_weight": (0, True),
+    "training.stress_weight": (0, True),
+    "training.stage_two.from_epoch": (1, True),
+    "training.stage_two.energy_weight": (0, True),
+    "training.stage_two.forces_weight": (0, True),
+    "training.stage_two.stress_weight": (0, True),
+    "training.stage_two.lr": (0, False),
+    "training.lr": (0, False),
+    "training.probe_lr": (0, False),
+    "training.weight_decay": (0, True),
+    "training.clip": (0, False),
+    "training.warmup_steps": (0, True),
+    "training.min_lr_ratio": (0, True),
+    "training.plateau.factor": (0, False),
+    "training.plateau.patience": (0, True),
+    "training.ema_decay": (0, False),
+    "training.early_stopping": (1, True),
+    "run.threads": (1, True),
+    "run.workers": (0, True),
+}
+BELOW_ONE = ("training.plateau.factor", "training.ema_decay")
+
+
+def schema() -> DictConfig:
+    """Return the whole schema, those of other packages included."""
+    root = OmegaConf.structured(Config)
+    for key, (module, name) in FOREIGN.items():
+        root[key] = OmegaConf.structured(getattr(import_module(module), name))
+    return root
+
+
+def register() -> None:
+    """Put the schema into Hydra's ConfigStore as ``schema``, the first entry of ``conf/config.yaml``'s defaults."""
+    ConfigStore.instance().store(name="schema", node=schema())
+
+
+def check(cfg: DictConfig) -> None:
+    """Check keys that were added with ``+``, and words and ranges that types cannot express.
+
+    Raises:
+        ScalarFidError: the key, its value and what it may be.
+    """
+    try:
+        OmegaConf.merge(schema(), cfg)
+    except OmegaConfBaseException as error:
+        raise explain(error) from None
+    for key, allowed in CHOICES.items():
+        value = OmegaConf.select(cfg, key)
+        if value not in allowed:
+            raise ScalarFidError(f"{key}={value} is not a choice; {suggestion(str(value), allowed)}.")
+    for key, (least, included) in BOUNDS.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and not (value >= least if included else value > least):
+            raise ScalarFidError(f"{key}={value} is out of range; it must be {'≥' if included else '>'} {least}.")
+    for key in BELOW_ONE:
+        value = OmegaConf.select(cfg, key)
+        if value is not None and value >= 1:
+            raise ScalarFidError(f"{key}={value} is out of range; it must be below 1.")
