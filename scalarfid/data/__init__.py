@@ -1,0 +1,39 @@
+"""Frames, labels and their checks, named sets, in-process reference potentials, statistics and graphs.
+
+``load`` gives a ``Dataset`` from a config, ``build_graph`` one graph from ``ase.Atoms``; ``python -m scalarfid.data``
+lists the sets. Names are imported when first used, so that reading a config does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Dataset": "loading",
+    "DatasetConfig": "config",
+    "Statistics": "statistics",
+    "build_graph": "graphs",
+    "check_weights": "loading",
+    "load": "loading",
+    "named": "config",
+    "read_frames": "reading",
+    "reference": "reference",
+}
+__all__ = [
+    "Dataset",
+    "DatasetConfig",
+    "Statistics",
+    "build_graph",
+    "check_weights",
+    "load",
+    "named",
+    "read_frames",
+    "reference",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
