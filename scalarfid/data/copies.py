@@ -16,7 +16,7 @@ from scalarfid.data.labels import labels_of
 SAME_ENERGY = 1e-5  # eV per frame
 NEAREST = 20  # frames of nearest energy that are compared
 RANGE = 6.0  # Å
-SAME_SHAPE = 1e-4  # relative, of the sums in ``shape``
+SAME_SHAPE = 1e-5  # relative, of the sums in ``shape``
 
 
 def signature(atoms: Atoms) -> Hashable:
@@ -69,6 +69,6 @@ def _equivalent(frames: Sequence[Atoms]) -> list[tuple[int, int]]:
             if len(frames[n]) == len(frames[m]):
                 for k in (n, m):
                     shapes.setdefault(k, shape(frames[k]))
-                if np.allclose(shapes[n], shapes[m], rtol=SAME_SHAPE, atol=SAME_SHAPE):
+                if np.allclose(shapes[n], shapes[m], rtol=SAME_SHAPE):
                     pairs.append((n, m))
     return pairs

@@ -30,6 +30,8 @@ def download(url: str, target: Path, checksum: str | None) -> Path:
     Raises:
         ScalarFidError: no connection, an HTTP error, a wrong checksum, no room.
     """
+    if target.is_file():
+        return target
     with locked(target):
         if target.is_file():
             return target
@@ -72,6 +74,8 @@ def extract(archive: Path, member: str, target: Path) -> Path:
     Raises:
         ScalarFidError: the archive is damaged or has no such member.
     """
+    if target.is_file():
+        return target
     with locked(target):
         if not target.is_file():
             log.info("unpacking %s from %s", member, archive.name)
@@ -89,5 +93,6 @@ def _copy_member(archive: Path, member: str, output: IO[bytes]) -> None:
                     shutil.copyfileobj(tar.extractfile(entry), output)
                     return
     except (tarfile.TarError, EOFError) as error:
-        raise ScalarFidError(f"{archive} is damaged ({error}); remove it to fetch it again") from error
+        reason = " ".join(str(error).split())[:80]
+        raise ScalarFidError(f"{archive} is damaged ({reason}); remove it to fetch it again") from error
     raise ScalarFidError(f"{archive} has no file {member}; it is not the archive this set was written for")

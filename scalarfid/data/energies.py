@@ -41,8 +41,10 @@ def isolated_energies(frames: Sequence[Atoms]) -> dict[int, float]:
         if energy is None:
             raise ScalarFidError(f"the single-atom frame of {symbol} has no energy; label it or remove it")
         if abs(found.setdefault(z, energy) - energy) > 1e-6:
-            raise ScalarFidError(f"two energies for an isolated {symbol} atom, {found[z]:.6f} and {energy:.6f} eV; "
-                                 "keep the frame that belongs to this reference method")  # fmt: skip
+            raise ScalarFidError(
+                f"two energies for an isolated {symbol} atom, {found[z]:.6f} and {energy:.6f} eV; "
+                "keep the frame that belongs to this reference method"
+            )
     return found
 
 
@@ -112,7 +114,9 @@ def atomic_energies(
     e0 = makers[mode]()
     missing = [chemical_symbols[z] for z in elements if z not in e0]
     if missing:
-        raise ScalarFidError(f"dataset.e0={mode} gives no energy for {', '.join(missing)}; add single-atom frames, set "
-                             "dataset.e0=lstsq, or dataset.e0=explicit with dataset.e0_values")  # fmt: skip
+        raise ScalarFidError(
+            f"dataset.e0={mode} gives no energy for {', '.join(missing)}; add single-atom frames, set "
+            "dataset.e0=lstsq, or dataset.e0=explicit with dataset.e0_values"
+        )
     log.info("E0 (%s): %s eV", mode, ", ".join(f"{chemical_symbols[z]} {e0[z]:.6f}" for z in elements))
     return {z: e0[z] for z in elements}

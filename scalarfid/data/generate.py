@@ -23,7 +23,7 @@ from scalarfid.log import log, progress
 VERSION = 1
 MD_SHARE, STRAINED_SHARE, COMPRESSED_SHARE = 0.3, 0.15, 0.15  # the rest is rattled
 TRAJECTORIES = 2  # per temperature
-EQUILIBRATION, INTERVAL = 60, 10  # steps
+EQUILIBRATION, INTERVAL = 50, 8  # steps
 DIGITS = 8  # positions are rounded to what extended xyz keeps, before they are labelled
 
 Perturbation = Callable[[Atoms, np.random.Generator], Atoms]
@@ -135,9 +135,10 @@ def make_frames(recipe: Recipe, molecule: str | None = None) -> list[Atoms]:
     for family, count in counts.items():
         for k in range(count):
             frames.append(labelled(FAMILIES[family](start, rng), calc, family, f"{family}-{k}"))  # noqa: PERF401
+    moving = reference(recipe.potential)
     for T, k in progress(runs if each else [], f"molecular dynamics, {recipe.potential}"):
-        path = langevin_frames(start, calc, rng, temperature=T, timestep=recipe.timestep, frames=each)
-        frames += [labelled(atoms, reference(recipe.potential), f"md_{T:g}K", f"md_{T:g}K-{k}") for atoms in path]
+        path = langevin_frames(start, moving, rng, temperature=T, timestep=recipe.timestep, frames=each)
+        frames += [labelled(atoms, calc, f"md_{T:g}K", f"md_{T:g}K-{k}") for atoms in path]
     return frames
 
 
@@ -156,11 +157,13 @@ def generated_path(config: DatasetConfig) -> tuple[Path, str]:
 def generated_file(config: DatasetConfig) -> tuple[Path, str]:
     """The file of a generated set and its mark, made on first use by whichever process comes first."""
     path, mark = generated_path(config)
+    if path.is_file():
+        return path, mark
     with locked(path):
         if not path.is_file():
-            log.info("making %d frames of %s with the reference potential %s", config.recipe.frames, config.name,
-                     config.recipe.potential)  # fmt: skip
-            frames = make_frames(config.recipe, config.molecule)
+            recipe = config.recipe
+            log.info("making %d frames of %s (%s)", recipe.frames, config.name, recipe.potential)
+            frames = make_frames(recipe, config.molecule)
             with replacing(path) as temporary:
                 ase.io.write(temporary, frames, format="extxyz")
     return path, mark

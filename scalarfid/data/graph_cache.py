@@ -35,18 +35,22 @@ def cached_graphs(
         folder: the cache folder.
     """
     path = folder / "graphs" / f"{fingerprint[:24]}-rc{cutoff:g}-v{VERSION}.safetensors"
-    with locked(path):
-        arrays = _read(path)
-        if arrays is None:
-            graphs = [
-                build_graph(atoms, cutoff)
-                for atoms in progress([a for frames in splits.values() for a in frames], "building graphs")
-            ]
-            arrays = pack(graphs)
-            with replacing(path) as temporary:
-                save_file(arrays, temporary, metadata={"sha256": _checksum(arrays)})
+    arrays = _read(path)
+    if arrays is None:
+        with locked(path):
+            arrays = _read(path) or _build([atoms for frames in splits.values() for atoms in frames], cutoff, path)
     graphs = iter(unpack(arrays))
     return {split: [next(graphs) for _ in frames] for split, frames in splits.items()}
+
+
+def _build(frames: Sequence[Atoms], cutoff: float, path: Path) -> dict[str, Tensor]:
+    arrays = pack([build_graph(atoms, cutoff) for atoms in progress(frames, "building graphs")])
+    with replacing(path) as temporary:
+        try:
+            save_file(arrays, temporary, metadata={"sha256": _checksum(arrays)})
+        except SafetensorError as error:  # how it reports a full disk
+            raise OSError(str(error)) from error
+    return arrays
 
 
 def _checksum(arrays: Mapping[str, Tensor]) -> str:

@@ -63,8 +63,10 @@ def build_graph(atoms: Atoms, cutoff: float) -> Data:
     lengths = np.linalg.norm(vectors, axis=1)
     if lengths.size and lengths.min() < CLOSEST:
         i, j = edge_index[:, lengths.argmin()]
-        raise ScalarFidError(f"frame {atoms.info.get('frame', 0)}: atoms {i} and {j} are {lengths.min():.3g} Å apart; "
-                             "remove the frame or the atom")  # fmt: skip
+        raise ScalarFidError(
+            f"frame {atoms.info.get('frame', 0)}: atoms {i} and {j} are {lengths.min():.3g} Å apart; "
+            "remove the frame or the atom"
+        )
     return Data(
         pos=torch.tensor(atoms.positions, dtype=torch.float64),
         z=torch.tensor(atoms.numbers, dtype=torch.int64),

@@ -108,8 +108,10 @@ def check_frames(frames: Sequence[Atoms], source: str) -> list[str]:
     above = sum(net > WARNED_NET_FORCE for net in nets)
     if above:
         worst = int(np.argmax(nets))
-        warnings.append(f"{source}: net force above {WARNED_NET_FORCE} eV/Å per atom in {above} frames, "
-                        f"largest {nets[worst]:.3g} in frame {worst}")  # fmt: skip
+        warnings.append(
+            f"{source}: net force above {WARNED_NET_FORCE} eV/Å per atom in {above} frames, "
+            f"largest {nets[worst]:.3g} in frame {worst}"
+        )
         log.warning(warnings[-1])
     return warnings
 

@@ -20,7 +20,7 @@ from scalarfid.data.energies import atomic_energies, is_isolated
 from scalarfid.data.graph_cache import cached_graphs
 from scalarfid.data.labels import check_frames
 from scalarfid.data.reading import read_frames
-from scalarfid.data.sources import Located, given_files, locate, wanted_sizes
+from scalarfid.data.sources import Located, filled, given_files, locate, wanted_sizes
 from scalarfid.data.splits import Split, split_frames
 from scalarfid.data.statistics import Statistics, statistics_of
 from scalarfid.errors import ScalarFidError
@@ -113,17 +113,24 @@ def check_weights(dataset: Dataset, *, energy: float = 0.0, forces: float = 0.0,
     for label, weight in (("energy", energy), ("forces", forces), ("stress", stress)):
         if weight > 0 and label not in dataset.labels:
             has = ", ".join(sorted(dataset.labels)) or "no labels"
-            raise ScalarFidError(f"training.{label}_weight={weight:g}, but no training frame of {dataset.title} has "
-                                 f"{label} (it has {has}); set it to 0 or correct dataset.keys.{label}")  # fmt: skip
+            raise ScalarFidError(
+                f"training.{label}_weight={weight:g}, but no training frame of {dataset.title} has "
+                f"{label} (it has {has}); set it to 0 or correct dataset.keys.{label}"
+            )
 
 
 def _locate(config: DatasetConfig) -> Located:
     if config.recipe is not None:
         path, mark = generate.generated_file(config)
         return Located(
-            title=config.title or config.name, where="generated", files={"all": path}, marks={"all": mark},
-            keys=config.keys, units=config.units, sizes=wanted_sizes(config),
-        )  # fmt: skip
+            title=filled(config, config.title or config.name),
+            where="generated",
+            files={"all": path},
+            marks={"all": mark},
+            keys=config.keys,
+            units=config.units,
+            sizes=wanted_sizes(config),
+        )
     return locate(config) if config.layouts else given_files(config)
 
 

@@ -62,7 +62,7 @@ def read_frames(
     frames = [_canonical(a, keys, units, f"{path}, frame {n}") for n, a in zip(picked, raw, strict=True)]
     for number, atoms in zip(picked, frames, strict=True):
         atoms.info["frame"] = number
-    _check_named_keys(frames, keys, path)
+    _check_named_keys(raw, frames, keys, path)
     return frames
 
 
@@ -91,8 +91,10 @@ class _NpzFrames(Sequence[Atoms]):
         for key, unit in stated.items():
             configured = getattr(units, key)
             if factor(unit) != factor(configured):
-                raise ScalarFidError(f"{path} states {key} in {unit}, the config says {configured}: set "
-                                     f"dataset.units.{key}={unit} and dataset.units.forces to match")  # fmt: skip
+                raise ScalarFidError(
+                    f"{path} states {key} in {unit}, the config says {configured}: set "
+                    f"dataset.units.{key}={unit} and dataset.units.forces to match"
+                )
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -131,14 +133,14 @@ def _names(configured: Any, default: str) -> list[str]:
 def _find(atoms: Atoms, configured: Any, label: str) -> Any:
     """First value under the configured names (info, arrays, calculator); by default ``REF_*``, then the calculator."""
     for name in _names(configured, label):
-        for value in (atoms.info.get(name), atoms.arrays.get(name), _result(atoms, name)):
+        for value in (atoms.info.get(name), atoms.arrays.get(name), _results(atoms).get(name)):
             if value is not None:
                 return value
     return calculator_value(atoms, label) if configured is None else None
 
 
-def _result(atoms: Atoms, name: str) -> Any:
-    return None if atoms.calc is None else atoms.calc.results.get(name)
+def _results(atoms: Atoms) -> dict[str, Any]:
+    return {} if atoms.calc is None else atoms.calc.results
 
 
 def _canonical(atoms: Atoms, keys: Keys, units: Units, where: str) -> Atoms:
@@ -167,12 +169,16 @@ def _forces(value: Any, n_atoms: int) -> NDArray[np.float64]:
     return forces.reshape(n_atoms, 3)
 
 
-def _check_named_keys(frames: list[Atoms], keys: Keys, path: Path) -> None:
+def _check_named_keys(raw: Sequence[Atoms], frames: Sequence[Atoms], keys: Keys, path: Path) -> None:
     """A name the user gave must be somewhere in the file: a typo would otherwise just lose the label."""
+    if all(len(atoms) == 1 for atoms in frames):
+        return
     for label in ("energy", "forces", "stress"):
         configured = getattr(keys, label)
         held = any(f"REF_{label}" in atoms.info or f"REF_{label}" in atoms.arrays for atoms in frames)
-        if configured is not None and not held and any(len(atoms) > 1 for atoms in frames):
-            known = sorted({name for atoms in frames[:20] for name in (*atoms.info, *atoms.arrays)} - {"frame"})
-            raise ScalarFidError(f"{path}: no frame has {label} under {configured!r} (dataset.keys.{label}); "
-                                 f"it has {', '.join(known)}")  # fmt: skip
+        if configured is not None and not held:
+            known = {name for atoms in raw[:20] for name in (*atoms.info, *atoms.arrays, *_results(atoms))}
+            raise ScalarFidError(
+                f"{path}: no frame has {label} under {configured!r} (dataset.keys.{label}); it has "
+                f"{', '.join(sorted(known - {'numbers', 'positions'}))}"
+            )

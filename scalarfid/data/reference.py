@@ -55,8 +55,8 @@ _MAKERS: dict[str, Callable[[], Calculator]] = {
 # Lattice constants in Å: the minima of these very potentials.
 _CRYSTALS = {
     "ag_emt": ("Ag", "fcc", 4.0636, (2, 2, 2)),
-    "si_sw": ("Si", "diamond", 5.4310, (2, 2, 2)),
-    "si_kumagai": ("Si", "diamond", 5.4290, (2, 2, 2)),
+    "si_sw": ("Si", "diamond", 5.4310, (2, 2, 1)),
+    "si_kumagai": ("Si", "diamond", 5.4290, (2, 2, 1)),
     "lif_ion": ("LiF", "rocksalt", 4.0386, (2, 2, 1)),
 }
 
@@ -89,8 +89,10 @@ def perfect_structure(name: str, molecule_name: str | None = None) -> Atoms:
     try:
         return molecule(molecule_name or "CH3CH2OH")
     except (KeyError, NotImplementedError) as error:
-        raise ScalarFidError(f"dataset.molecule={molecule_name!r}: ase.build.molecule does not know it; "
-                             "take a name such as CH3CH2OH, C6H6 or CH3COCH3") from error  # fmt: skip
+        raise ScalarFidError(
+            f"dataset.molecule={molecule_name!r}: ase.build.molecule does not know it; "
+            "take a name such as CH3CH2OH, C6H6 or CH3COCH3"
+        ) from error
 
 
 def isolated_atom(name: str, z: int) -> Atoms:

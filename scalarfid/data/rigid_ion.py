@@ -30,8 +30,9 @@ HARDNESS = 0.299  # ρ in Å
 REPULSION = 0.338e-19 * units.J  # b in eV
 # Li–Li, Li–F, F–F; C_6 in 1e-79 J m⁶ and C_8 in 1e-99 J m⁸, both of which are 1e-19 J in units of Å.
 PAULING = (2.0, 1.375, 0.75)  # β
-DISPERSION = {n: tuple(c * 1e-19 * units.J for c in values)
-              for n, values in {6: (0.073, 0.8, 14.5), 8: (0.03, 0.6, 17.0)}.items()}  # fmt: skip
+DISPERSION = {
+    n: tuple(c * 1e-19 * units.J for c in values) for n, values in {6: (0.073, 0.8, 14.5), 8: (0.03, 0.6, 17.0)}.items()
+}
 ZBL = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.02817, 0.20162))
 
 
@@ -92,8 +93,10 @@ class LiFIon(Calculator):
         atoms = self.atoms
         periodic = bool(atoms.pbc.all())
         if set(atoms.numbers.tolist()) - CHARGE.keys() or atoms.pbc.any() != periodic:
-            raise ScalarFidError(f"the rigid-ion potential is for Li and F, periodic in all axes or in none; "
-                                 f"got {atoms.symbols} with pbc {atoms.pbc.tolist()}")  # fmt: skip
+            raise ScalarFidError(
+                f"the rigid-ion potential is for Li and F, periodic in all axes or in none; "
+                f"got {atoms.symbols} with pbc {atoms.pbc.tolist()}"
+            )
         pos = torch.tensor(atoms.positions, requires_grad=True)
         strain = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
         deformation = torch.eye(3, dtype=torch.float64) + (strain + strain.T) / 2

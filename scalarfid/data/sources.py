@@ -47,8 +47,9 @@ def data_root(config: DatasetConfig) -> Path | None:
     return root
 
 
-def _filled(config: DatasetConfig, text: str) -> str:
-    if "{molecule}" in text and config.molecule not in config.molecules:
+def filled(config: DatasetConfig, text: str) -> str:
+    """``text`` with ``{molecule}`` filled in; where the config lists ``molecules``, it must be one of them."""
+    if "{molecule}" in text and config.molecules and config.molecule not in config.molecules:
         choices = ", ".join(config.molecules)
         raise ScalarFidError(f"dataset.molecule={config.molecule!r} is not in {config.name}; take one of {choices}")
     return text.format(molecule=config.molecule)
@@ -56,7 +57,7 @@ def _filled(config: DatasetConfig, text: str) -> str:
 
 def layout_files(config: DatasetConfig, layout: Layout) -> dict[str, str]:
     """File name by role, with the molecule filled in."""
-    return {role: _filled(config, path) for role, path in layout.files.items()}
+    return {role: filled(config, path) for role, path in layout.files.items()}
 
 
 def _places(config: DatasetConfig) -> list[tuple[str, Path]]:
@@ -90,7 +91,7 @@ def _located(config: DatasetConfig, layout: Layout, where: str, names: dict[str,
         if names[role] in layout.checksums:
             check_digest(path, layout.checksums[names[role]])
     return Located(
-        title=_filled(config, layout.title or config.title or config.name),
+        title=filled(config, layout.title or config.title or config.name),
         where=where,
         files=files,
         marks={role: digest(path) for role, path in files.items()},
@@ -118,8 +119,10 @@ def fetch(config: DatasetConfig) -> Located:
     """
     layout = next((layout for layout in config.layouts if layout.urls), None)
     if layout is None:
-        raise ScalarFidError(f"dataset {config.name} is not on this machine and has no public address; set "
-                             f"dataset.root or $SCALARFID_DATA to the folder with {_wanted(config)}")  # fmt: skip
+        raise ScalarFidError(
+            f"dataset {config.name} is not on this machine and has no public address; set "
+            f"dataset.root or $SCALARFID_DATA to the folder with {_wanted(config)}"
+        )
     place = _cached(config)
     names = layout_files(config, layout)
     for name in names.values():
@@ -132,8 +135,10 @@ def fetch(config: DatasetConfig) -> Located:
 
 def _wanted(config: DatasetConfig) -> str:
     """The files that would do, for a message."""
-    options = [", ".join(str(Path(layout.folders[0], name)) for name in layout_files(config, layout).values())
-               for layout in config.layouts]  # fmt: skip
+    options = [
+        ", ".join(str(Path(layout.folders[0], name)) for name in layout_files(config, layout).values())
+        for layout in config.layouts
+    ]
     return " or ".join(options)
 
 
@@ -161,8 +166,10 @@ def given_files(config: DatasetConfig) -> Located:
     named = {"all": config.path, "train": config.train, "val": config.val, "test": config.test}
     files = {role: Path(name).expanduser() for role, name in named.items() if name}
     if ("all" in files) == ("train" in files) or ("all" in files and len(files) > 1):
-        raise ScalarFidError("dataset=file needs dataset.path=… (one file to split) or dataset.train=… "
-                             "(with dataset.val=… and dataset.test=… if they exist)")  # fmt: skip
+        raise ScalarFidError(
+            "dataset=file needs dataset.path=… (one file to split) or dataset.train=… "
+            "(with dataset.val=… and dataset.test=… if they exist)"
+        )
     for role, path in files.items():
         if not path.is_file():
             key = "path" if role == "all" else role

@@ -97,8 +97,10 @@ def _number(wanted: int | float | None, available: int, role: str, *, default: i
     number = max(1, round(wanted * available)) if is_fraction else int(wanted)
     name = "test" if role.startswith("test") else role
     if not 0 <= number <= available or (number != wanted and not is_fraction):
-        raise ScalarFidError(f"dataset.n_{name}={wanted}, and {available} frames are to be had for {role}; take a "
-                             "whole number up to that, or a fraction below 1")  # fmt: skip
+        raise ScalarFidError(
+            f"dataset.n_{name}={wanted}, and {available} frames are to be had for {role}; take a "
+            "whole number up to that, or a fraction below 1"
+        )
     return number
 
 
@@ -128,7 +130,7 @@ def _divide(
     }
     groups = _groups(pool, group_key)
     order = [groups[k] for k in rng.permutation(len(groups))]
-    parts: dict[str, list[Member]] = {}
+    parts: dict[str, list[Member]] = {"train": [], "val": [], "test": []}
     for part, number in wanted.items():
         taken: list[Member] = []
         while len(taken) < number and order:
@@ -153,8 +155,10 @@ def _groups(pool: Sequence[Member], key: str | None) -> list[list[Member]]:
 
 def _group_of(atoms: Atoms, key: str) -> str:
     if key not in atoms.info:
-        raise ScalarFidError(f"frame {atoms.info.get('frame')} has no {key!r} to group by; its info holds "
-                             f"{', '.join(atoms.info)}: set dataset.group_key (null for none)")  # fmt: skip
+        raise ScalarFidError(
+            f"frame {atoms.info.get('frame')} has no {key!r} to group by; its info holds "
+            f"{', '.join(atoms.info)}: set dataset.group_key (null for none)"
+        )
     return str(atoms.info[key])
 
 
@@ -168,5 +172,7 @@ def _check(parts: dict[str, list[Member]]) -> None:
             shared = {m.kind: m.atoms for m in parts[one]}.keys() & {m.kind for m in parts[two]}
             if shared and not (one.startswith("test") and two.startswith("test")):
                 frame = next(m.atoms.info.get("frame") for m in parts[one] if m.kind in shared)
-                raise ScalarFidError(f"{len(shared)} frames are in both {one} and {two} (first: frame {frame} of "
-                                     f"{one}'s file); set dataset.duplicates=drop_from_train")  # fmt: skip
+                raise ScalarFidError(
+                    f"{len(shared)} frame(s) are in both {one} and {two} (first: frame {frame} of "
+                    f"{one}'s file); set dataset.duplicates=drop_from_train"
+                )

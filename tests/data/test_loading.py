@@ -102,8 +102,11 @@ def test_a_wrong_key_or_choice_is_one_line(change, message):
     [
         ("rmd17", "rMD17 ethanol", {"train": 950, "val": 50, "test": 1000}),
         ("ag", "Ag-231 subset", {"train": 100, "val": 15, "test": 116}),
-        ("si", "Si (mlearn)", {"train": 190, "val": 21, "test": 25}),
-        ("acac", "Acetylacetone", {"train": 450, "val": 50, "test_300K": 650, "test_600K": 650}),
+        pytest.param("si", "Si (mlearn)", {"train": 190, "val": 21, "test": 25}, marks=pytest.mark.slow),
+        pytest.param(
+            *("acac", "Acetylacetone", {"train": 450, "val": 50, "test_300K": 650, "test_600K": 650}),
+            marks=pytest.mark.slow,
+        ),
         ("3bpa", "3BPA (300 K frames only)", {"train": 400, "val": 50, "test": 50}),
     ],
 )
@@ -113,6 +116,7 @@ def test_stand_ins_have_their_published_splits(stand_in, shared_cache, name, tit
     assert data.statistics.n_frames.items() >= counts.items()
 
 
+@pytest.mark.slow
 def test_both_forms_of_the_silver_stand_in_hold_the_same_frames(stand_in, shared_cache, tmp_path):
     for name in ("Ag-valid.xyz", "Ag-test.xyz"):
         (tmp_path / name).symlink_to(stand_in / "ag" / name)
