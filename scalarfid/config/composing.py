@@ -40,8 +40,10 @@ def compose(overrides: Sequence[str] = (), *, config_name: str = "config") -> Di
             cfg = hydra.compose(config_name=config_name, overrides=list(overrides))
     except ScalarFidError:
         raise
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group given as a number
+    except (HydraException, OmegaConfBaseException) as error:
         raise explain(error) from None
+    except (ValueError, AssertionError) as error:  # what Hydra makes of training=1 and of a key below an empty one
+        raise ScalarFidError(f"Cannot apply {' '.join(overrides)}: {error}.") from None
     check(cfg)
     return cfg
 

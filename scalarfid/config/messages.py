@@ -34,16 +34,14 @@ def explain(error: Exception) -> ScalarFidError:
         return _unknown_choice(error)
     if isinstance(error, OverrideParseException):
         return ScalarFidError(f"Cannot read {error.override!r}: an override looks like key=value ({_first(error)}).")
-    for cause in islice(_chain(error), 5):
+    causes = list(islice(_chain(error), 5))
+    for cause in causes:
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
             return _unknown_key(cause)
-        if isinstance(cause, ValidationError):
+        if isinstance(cause, (ValidationError, MissingMandatoryValue, InterpolationResolutionError)):
             return ScalarFidError(f"{cause.full_key}: {_first(cause)}.")
-        if isinstance(cause, MissingMandatoryValue):
-            return ScalarFidError(f"{cause.full_key} has no value; give {cause.full_key}=….")
-        if isinstance(cause, InterpolationResolutionError):
-            return ScalarFidError(f"{cause.full_key}: {_first(cause)}.")
-    return ScalarFidError(" ".join(str(error).split()))
+    reasons = dict.fromkeys(" ".join(str(cause).split("full_key")[0].split()) for cause in causes)
+    return ScalarFidError(": ".join(filter(None, reasons)))
 
 
 def _unknown_choice(error: MissingConfigException) -> ScalarFidError:
@@ -56,7 +54,8 @@ def _unknown_choice(error: MissingConfigException) -> ScalarFidError:
 def _unknown_key(error: OmegaConfBaseException) -> ScalarFidError:
     key, node = str(error.full_key or error.key), error.parent_node
     last = key.rpartition(".")[2]
-    keys = [str(name) for name in node if name != "hydra"] if isinstance(node, DictConfig) and not node._is_none() else []
+    names = list(node) if isinstance(node, DictConfig) and not node._is_none() else []
+    keys = [str(name) for name in names if name != "hydra"]
     if not keys:
         return ScalarFidError(f"{key} is not a key of the configuration; `--cfg job` shows them all.")
     return ScalarFidError(f"{key} is not a key of the configuration; {suggestion(last, keys)}.")

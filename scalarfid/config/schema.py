@@ -184,7 +184,7 @@ def check(cfg: DictConfig) -> None:
         ScalarFidError: the key, its value and what it may be.
     """
     try:
-        OmegaConf.merge(schema(), cfg)
+        OmegaConf.merge(schema(), OmegaConf.to_container(cfg))
     except OmegaConfBaseException as error:
         raise explain(error) from None
     for key, allowed in CHOICES.items():

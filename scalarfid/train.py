@@ -1,0 +1,65 @@
+"""``python -m scalarfid.train backbone=allegro probe=pan+pgs dataset=ethanol``: train, or go on, or find it done.
+
+Everything is said on stderr; the last line on stdout is the run directory.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from scalarfid.config.entry import launch
+from scalarfid.log import console, log, setup_logging
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from scalarfid.training import RunResult
+
+
+def train(cfg: DictConfig) -> None:
+    """Run one configuration; signals save and stop it."""
+    import torch  # noqa: PLC0415 - completion and --help do without
+
+    from scalarfid.training import StopRequest, run  # noqa: PLC0415
+
+    setup_logging()
+    if cfg.run.threads is not None:
+        torch.set_num_threads(cfg.run.threads)
+    stop = StopRequest()
+    with stop.listening():
+        result = run(cfg, stop=stop)
+    show(result)
+    sys.stdout.write(f"{result.directory}\n")
+    sys.stdout.flush()
+    if result.signum is not None:
+        sys.exit(128 + result.signum)
+
+
+def show(result: RunResult) -> None:
+    """Print the errors and the cost of a finished run, or how to go on with an interrupted one."""
+    if result.summary is None:
+        log.warning("Stopped and saved. The same command continues where it stopped.")
+        return
+    from scalarfid.results.tables import error_table  # noqa: PLC0415 - imports pandas
+
+    summary = result.summary
+    if result.state == "skipped":
+        log.info("Finished before; run.force=true does it again.")
+    console.print(error_table(summary["metrics"], summary["mean_predictor"]))
+    parameters = summary["parameters"]
+    log.info(
+        "%d + %d parameters (backbone + probe), %d epochs, best %d, %.0f s of training",
+        parameters["backbone"], parameters["probe"], summary["epochs"], summary["best_epoch"] + 1,
+        summary["training_time_s"],
+    )  # fmt: skip
+    log.info("model: %s", result.directory / "model.safetensors")
+
+
+def main() -> None:
+    """Entry point of ``scalarfid-train``."""
+    sys.exit(launch(train))
+
+
+if __name__ == "__main__":
+    main()

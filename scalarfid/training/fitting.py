@@ -1,0 +1,101 @@
+"""One fit with Lightning's trainer, from the first batch or from where a checkpoint stands."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.warnings import PossibleUserWarning
+
+from scalarfid.data import Dataset
+from scalarfid.errors import ScalarFidError
+from scalarfid.training.batches import loader
+from scalarfid.training.module import Fitting
+
+
+def device_of(name: str) -> torch.device:
+    """Return the device that ``run.device`` names: auto, cpu, cuda, cuda:1.
+
+    Raises:
+        ScalarFidError: if it is none, or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ScalarFidError(f"run.device={name} is not a device; there are auto, cpu, cuda, cuda:0 ….")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ScalarFidError(f"run.device={name} is not there ({torch.cuda.device_count()} CUDA devices); use cpu.")
+    return device
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's remarks on devices, tips, and few workers; loggers and filters are restored."""
+    talker = logging.getLogger("pytorch_lightning")
+    level = talker.level
+    talker.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PossibleUserWarning)
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            yield
+    finally:
+        talker.setLevel(level)
+
+
+def fit(
+    module: Fitting,
+    dataset: Dataset,
+    callbacks: Sequence[pl.Callback],
+    *,
+    device: torch.device,
+    workers: int,
+    root: Any,
+) -> None:
+    """Train until the module says that it has finished; it knows the epoch and the batch to go on with.
+
+    Args:
+        module: with weights and counters as they shall be.
+        dataset: training and validation frames.
+        callbacks: of Lightning.
+        device: one device.
+        workers: processes that collate batches.
+        root: Lightning's directory, where it writes nothing.
+    """
+    settings = module.settings
+    train = loader(dataset.train, module.batches, batch_size=settings["batch_size"], workers=workers)
+    val = loader(dataset.val, None, batch_size=settings["eval_batch_size"], workers=workers)
+    with _quiet():
+        trainer = pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            plugins=[LightningEnvironment()],
+            max_epochs=settings["max_epochs"],
+            check_val_every_n_epoch=settings["validate_every"],
+            gradient_clip_val=settings["clip"],
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,  # the first epoch after a resume has fewer batches
+            inference_mode=False,  # forces are derivatives
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=root,
+            callbacks=list(callbacks),
+        )
+        done = trainer.fit_loop.epoch_progress.current
+        done.processed = done.completed = module.batches.epoch
+        try:
+            trainer.fit(module, train, val)
+        except SystemExit as error:  # what Lightning makes of a second Ctrl-C
+            raise KeyboardInterrupt from error

@@ -1,0 +1,63 @@
+"""The loss: mse or Huber on energy per atom, force components and stress components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import huber_loss
+
+from scalarfid.errors import ScalarFidError
+from scalarfid.training.metrics import QUANTITIES
+
+Settings = Mapping[str, Any]
+"""The ``training`` group of a configuration as plain Python."""
+
+
+def penalties(deltas: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
+    """Elementwise loss of the differences: Δ², or Huber's ½Δ² up to δ and δ(|Δ| − δ/2) beyond."""
+    if settings["loss"] == "mse":
+        return {label: delta.square() for label, delta in deltas.items()}
+    delta = settings["huber_delta"]
+    return {k: huber_loss(d, torch.zeros_like(d), reduction="none", delta=delta) for k, d in deltas.items()}
+
+
+def weights(settings: Settings, epoch: int) -> dict[str, float]:
+    """Weights in force at an epoch, normalised to sum 1.
+
+    Raises:
+        ScalarFidError: if all are zero.
+    """
+    second = settings["stage_two"] if in_stage_two(settings, epoch) else {}
+    chosen = {}
+    for label in QUANTITIES:
+        later = second.get(f"{label}_weight")
+        chosen[label] = float(settings[f"{label}_weight"] if later is None else later)
+    total = sum(chosen.values())
+    if total <= 0:
+        raise ScalarFidError("All weights of the loss are 0; set training.energy_weight or training.forces_weight.")
+    return {label: weight / total for label, weight in chosen.items()}
+
+
+def in_stage_two(settings: Settings, epoch: int) -> bool:
+    """Whether an epoch lies in the second stage."""
+    start = settings["stage_two"]["from_epoch"]
+    return start is not None and epoch >= start
+
+
+def total_loss(elements: Mapping[str, Tensor], weighting: Mapping[str, float]) -> Tensor:
+    """Σ_k w_k ⟨loss_k⟩, each mean over the labelled elements of the batch; a label that is absent adds nothing."""
+    terms = [weighting[k] * (v.mean() if v.numel() else v.sum()) for k, v in elements.items() if weighting[k] > 0]
+    return torch.stack(terms).sum()
+
+
+def weighted(raw: Mapping[str, float], weighting: Mapping[str, float]) -> dict[str, float]:
+    """Columns of a split: ``loss``, and for each label its raw and its weighted loss."""
+    parts = {label: weighting[label] * value for label, value in raw.items()}
+    columns = {"loss": sum(parts.values())}
+    for label, value in raw.items():
+        columns[f"loss_{label}"] = value
+        columns[f"loss_{label}_weighted"] = parts[label]
+    return columns
