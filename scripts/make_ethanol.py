@@ -37,7 +37,7 @@ def frames_of(part: str, rng: np.random.Generator) -> list[Atoms]:
     for T in TEMPERATURES:
         for k in range(recipe["trajectories"]):
             path = langevin_frames(start, calc, rng, temperature=T, timestep=0.5, frames=recipe["each"],
-                                   equilibration=200, interval=40)  # fmt: skip
+                                   equilibration=200, interval=40)
             frames += [labelled(atoms, reference("xtb"), f"md_{T:g}K", f"{part}-md-{T:g}K-{k}") for atoms in path]
     return frames
 

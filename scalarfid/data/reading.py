@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import zlib
 from collections.abc import Sequence
@@ -71,6 +73,10 @@ def _read_raw(path: Path, units: Units) -> Sequence[Atoms]:
         return _NpzFrames(path, units)
     if path.suffix == ".json" and path.open("rb").read(1) == b"[":
         return [_mlearn_frame(entry) for entry in json.loads(path.read_text())]
+    if path.name.endswith((".xyz.gz", ".extxyz.gz")):
+        # In memory: the reader seeks back for every frame, and a compressed file then starts again from its beginning.
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            return ase.io.read(io.StringIO(stream.read()), index=":", format="extxyz")
     return ase.io.read(path, index=":")
 
 

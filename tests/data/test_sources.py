@@ -253,7 +253,8 @@ def test_a_full_cache_is_refused_and_leaves_no_half_written_file(full_disk, serv
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "noise", "empty"])
 def test_a_damaged_graph_cache_is_built_again(tmp_path, damage, caplog):
-    config = named("ethanol", cache=str(tmp_path), n_train=5, n_test=5)
+    (tmp_path / "set.xyz").write_bytes(xyz(20))
+    config = named("file", path=str(tmp_path / "set.xyz"), cache=str(tmp_path))
     energy = load(config, cutoff=4.0).train[0].energy
     path = next((tmp_path / "graphs").glob("*.safetensors"))
     body = bytearray(path.read_bytes())
