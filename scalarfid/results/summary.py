@@ -1,0 +1,61 @@
+"""Summaries of finished runs as one table: a row per ``summary.json``, a column per number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from scalarfid.errors import ScalarFidError
+from scalarfid.results.files import replacing, write_text
+
+SUMMARY = "summary.json"
+
+
+def read_summaries(places: str | Path | Iterable[str | Path]) -> pd.DataFrame:
+    """Read every ``summary.json`` in or below the places given.
+
+    Nested entries become dotted columns: ``metrics.test.forces_mae`` (eV, Å), ``parameters.probe``, ``versions.torch``.
+    The column ``path`` is the run directory; rows are sorted by it.
+
+    Raises:
+        ScalarFidError: a place that does not exist or holds no finished run, or a summary that is not JSON.
+    """
+    places = [places] if isinstance(places, (str, Path)) else list(places)
+    files = sorted({file for place in places for file in _found(Path(place))})
+    rows = [{"path": str(file.parent), **_read(file)} for file in files]
+    return pd.json_normalize(rows)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a table as ``.csv`` or ``.json`` in one step; the suffix decides.
+
+    Raises:
+        ScalarFidError: another suffix, or a file that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix == ".csv":
+        with replacing(path) as temporary:
+            table.to_csv(temporary, index=False)
+        return path
+    if path.suffix == ".json":
+        return write_text(path, table.to_json(orient="records", indent=2))
+    raise ScalarFidError(f"{path.name}: tables are written as .csv or .json; choose one of these suffixes.")
+
+
+def _found(place: Path) -> list[Path]:
+    if not place.exists():
+        raise ScalarFidError(f"No runs at {place}: it does not exist; give run directories or a folder of them.")
+    files = [place] if place.is_file() else sorted(place.rglob(SUMMARY))
+    if not files:
+        raise ScalarFidError(f"No {SUMMARY} in or below {place}: no run there has finished.")
+    return files
+
+
+def _read(file: Path) -> dict:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ScalarFidError(f"{file} is not JSON ({error}); remove it and run its training command again.") from error
