@@ -69,8 +69,12 @@ class Recipe:
 
 @dataclass
 class DatasetConfig:
-    """Everything ``scalarfid.data.load`` needs to know about one set; README's table explains the common keys.
+    """Everything ``scalarfid.data.load`` needs to know about one set.
 
+    ``root``: folder searched first (None: ``$SCALARFID_DATA``); ``cache``: for downloads, generated sets and graphs
+    (None: ``~/.cache/scalarfid``). ``path``, or ``train``, ``val`` and ``test``: your own files, for the set ``file``.
+    ``group_key``: frames with one value of it in ``info`` stay in one split. ``duplicates``: ``refuse`` or
+    ``drop_from_train``. ``e0``: ``auto``, ``isolated``, ``lstsq``, ``mean`` or ``explicit`` (``e0_values``, in eV).
     ``n_train``, ``n_val``, ``n_test``: a number of frames, or a fraction below 1 of those available; None takes the
     layout's own. ``split_seed`` alone decides which frames they are.
     """

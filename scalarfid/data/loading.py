@@ -26,6 +26,8 @@ from scalarfid.data.statistics import Statistics, statistics_of
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log
 
+VERSION = 1  # of what is done to frames between the file and the graph
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -174,6 +176,7 @@ def _warn_of_new_elements(splits: dict[str, list[Atoms]], warnings: list[str]) -
 
 def _fingerprint(located: Located, splits: dict[str, list[Atoms]]) -> str:
     record = {
+        "version": VERSION,
         "files": located.marks,
         "splits": {name: [atoms.info["frame"] for atoms in frames] for name, frames in splits.items()},
         "keys": asdict(located.keys),

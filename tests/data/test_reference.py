@@ -9,11 +9,12 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.eos import EquationOfState
 
-from scalarfid.data import load, named
+from scalarfid.data import load, named, read_frames
 from scalarfid.data.config import Recipe
 from scalarfid.data.generate import labelled, make_frames, rattled
 from scalarfid.data.labels import labels_of
 from scalarfid.data.reference import isolated_atom, perfect_structure, reference
+from scalarfid.data.sources import PACKAGED
 from scalarfid.errors import ScalarFidError
 
 CRYSTALS = ("ag_emt", "si_sw", "si_kumagai", "lif_ion")
@@ -126,6 +127,14 @@ def test_a_recipe_makes_the_same_frames_twice_and_others_with_another_seed(name)
     assert {atoms.info["config_type"] for atoms in one[3:]} == families
     stressed = [labels_of(atoms).stress is not None for atoms in one if len(atoms) > 1]
     assert all(stressed) if name != "xtb" else not any(stressed)
+
+
+def test_the_packaged_ethanol_has_the_labels_of_the_reference(tmp_path):
+    frames = read_frames(PACKAGED / "ethanol-gfn2-test.xyz.gz")[::33]
+    for frame in frames:
+        again = labelled(frame, reference("xtb"), "", "")
+        assert again.info["REF_energy"] == pytest.approx(frame.info["REF_energy"], abs=1e-6)
+        np.testing.assert_allclose(again.arrays["REF_forces"], frame.arrays["REF_forces"], atol=1e-5)
 
 
 def test_a_generated_set_is_made_once_and_known_by_its_recipe(tmp_path):
