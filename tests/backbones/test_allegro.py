@@ -6,7 +6,7 @@ import checks
 import pytest
 import structures
 import torch
-from potentials import build
+from potentials import build, fresh, tiny
 
 from scalarfid import ScalarFidError
 from scalarfid.backbones.isolation import isolated
@@ -71,7 +71,7 @@ def run(model, graph, potential):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_without_probe_it_is_upstream(dtype):
-    checks.check_equals_upstream(build("allegro_tiny", dtype=dtype), upstream(dtype), run, structures.mixed())
+    checks.check_equals_upstream(tiny("allegro", dtype=dtype), upstream(dtype), run, structures.mixed())
 
 
 @pytest.mark.parametrize(("dtype", "scale"), [("float64", 1.75), ("float32", 2.0)])
@@ -84,15 +84,15 @@ def test_with_energies_and_scale_it_is_upstream(dtype, scale):
 @pytest.mark.parametrize("probe", ["none", "pan+pgs"])
 def test_native_states_load_and_come_back(probe):
     theirs = upstream("float64", e0=tuple(E0.values()), scale=0.5)
-    potential = build("allegro_tiny", probe)
+    potential = fresh("allegro", probe)
     checks.check_native_round_trip(potential, theirs)
     checks.check_equals_upstream(potential, upstream("float64"), run, structures.mixed())
 
 
 def test_a_state_of_another_architecture_is_refused():
-    other = build("nequip_tiny").native_state()
+    other = tiny("nequip").native_state()
     with pytest.raises(ScalarFidError, match="does not fit"):
-        build("allegro_tiny").load_native(other)
+        fresh("allegro").load_native(other)
     larger = build("allegro_tiny", overrides=("backbone.num_tensor=16",)).native_state()
     with pytest.raises(ScalarFidError, match="does not fit"):
-        build("allegro_tiny").load_native(larger)
+        fresh("allegro").load_native(larger)

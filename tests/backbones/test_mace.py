@@ -8,7 +8,7 @@ import pytest
 import structures
 import torch
 from e3nn import o3
-from potentials import build
+from potentials import build, fresh, tiny
 
 from scalarfid import ScalarFidError
 from scalarfid.backbones.isolation import isolated
@@ -72,7 +72,7 @@ def run(model, graph, potential):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_without_probe_it_is_upstream(dtype):
-    checks.check_equals_upstream(build("mace_tiny", dtype=dtype), upstream(dtype), run, structures.mixed())
+    checks.check_equals_upstream(tiny("mace", dtype=dtype), upstream(dtype), run, structures.mixed())
 
 
 @pytest.mark.parametrize(("dtype", "scale"), [("float64", 1.75), ("float32", 2.0)])
@@ -85,15 +85,15 @@ def test_with_energies_and_scale_it_is_upstream(dtype, scale):
 @pytest.mark.parametrize("probe", ["none", "pan+pgs"])
 def test_native_states_load_and_come_back(probe):
     theirs = upstream("float64", e0=tuple(E0.values()), scale=0.5)
-    potential = build("mace_tiny", probe)
+    potential = fresh("mace", probe)
     checks.check_native_round_trip(potential, theirs)
     checks.check_equals_upstream(potential, upstream("float64"), run, structures.mixed())
 
 
 def test_a_state_of_another_architecture_is_refused():
-    other = build("nequip_tiny").native_state()
+    other = tiny("nequip").native_state()
     with pytest.raises(ScalarFidError, match="does not fit"):
-        build("mace_tiny").load_native(other)
+        fresh("mace").load_native(other)
     larger = build("mace_tiny", overrides=("backbone.channels=16",)).native_state()
     with pytest.raises(ScalarFidError, match="does not fit"):
-        build("mace_tiny").load_native(larger)
+        fresh("mace").load_native(larger)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 
 import pytest
+import torch
+from omegaconf import DictConfig
 
 import scalarfid
+from scalarfid.config import compose
+from scalarfid.probes import build_attachment
+from scalarfid.sites import Sites
 
 KINDS = {
     "SpectralBasis": "edge",
@@ -18,14 +24,23 @@ KINDS = {
 }
 
 
+@functools.cache
+def sites(backbone: str) -> Sites:
+    return scalarfid.build(backbone, elements=["H", "C", "O"]).backbone.sites
+
+
+@functools.cache
+def probe_config(probe: str) -> DictConfig:
+    return compose([f"probe={probe}"]).probe
+
+
 def sizes(backbone: str, probe: str) -> Counter:
     """Probe parameters per kind of site."""
-    potential = scalarfid.build(backbone, probe, elements=["H", "C", "O"])
+    parts = build_attachment(probe_config(probe), sites(backbone), dtype=torch.float32, seed=0)
     counts = Counter()
-    for module in potential.modules():
-        if type(module).__name__ in KINDS:
+    for module in (parts.edge, *parts.readouts, *(m for layer in parts.messages for m in layer)):
+        if module is not None:
             counts[KINDS[type(module).__name__]] += sum(p.numel() for p in module.parameters())
-    assert counts.total() == sum(p.numel() for _, p in potential.named_probe_parameters()), "a part was not counted"
     return counts
 
 

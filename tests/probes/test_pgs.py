@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import structures
 import torch
-from potentials import BACKBONES, build, tiny
+from potentials import BACKBONES, build, perturb, tiny
 
 import scalarfid.backbones.nequip
 from scalarfid import ScalarFidError
@@ -24,9 +24,9 @@ def derivatives(x: float, order: int, beta: float = 9.2) -> list[float]:
     value = torch.tensor(x, dtype=torch.float64, requires_grad=True)
     y, out = es_window(value, beta), []
     for _ in range(order):
-        out.append(float(y))
+        out.append(y.item())
         (y,) = torch.autograd.grad(y, value, create_graph=True)
-    return [*out, float(y)]
+    return [*out, y.item()]
 
 
 def test_the_window_is_the_formula_inside_and_zero_outside():
@@ -153,8 +153,6 @@ class CentreWindow(ReadoutModule):
 def test_without_zero_and_with_the_centres_window_allegro_jumps_where_a_dimer_shows_nothing(monkeypatch):
     monkeypatch.setattr(ESReadout, "forward", without_zero)
     monkeypatch.setattr(scalarfid.backbones.nequip, "ReadoutModule", CentreWindow)
-    from potentials import perturb
-
     potential = perturb(build("allegro_tiny", "pgs_readout"))
     assert checks.crossing(potential, structures.leaving_dimer)[0] < 1e-9
     assert checks.crossing(potential, structures.leaving_pair)[0] > 1e-4
