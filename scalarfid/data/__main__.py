@@ -97,7 +97,7 @@ def _rows(data: Dataset) -> dict[str, str]:
     labelled = {name: "/".join(str(n) for n in counts.values()) for name, counts in s.n_labels.items()}
 
     def number(value: float | None, digits: int = 4) -> str:
-        return "none" if value is None else f"{round(value, 12):.{digits}g}"
+        return "none" if value is None else f"{round(value, 12) + 0.0:.{digits}g}"
 
     def by_element(values: dict[int, float], digits: int) -> str:
         return "\n".join(f"{chemical_symbols[z]} {value:.{digits}f}" for z, value in values.items())
