@@ -66,14 +66,16 @@ def build(backbone: str = "mace_tiny", probe: str = "none", **options: Any) -> P
     return scalarfid.build(backbone, probe, **{**defaults, **options})
 
 
+def tiny(backbone: str, probe: str = "none", **options: Any) -> Potential:
+    """The potential of a ``_tiny`` preset, built once; ``perturbed=True`` moves its probe away from the identity."""
+    return _once(backbone, probe, tuple(sorted(options.items())))
+
+
 @functools.cache
-def tiny(
-    backbone: str, probe: str = "none", *, perturbed: bool = False, overrides: tuple[str, ...] = (), **options: Any
-) -> Potential:
-    """The potential of a ``_tiny`` preset, built once; ``perturbed`` moves its probe away from the identity."""
-    if perturbed:
-        return perturb(fresh(backbone, probe, overrides=overrides, **options))
-    return build(f"{backbone}_tiny", probe, overrides=overrides, **options)
+def _once(backbone: str, probe: str, options: tuple[tuple[str, Any], ...]) -> Potential:
+    if ("perturbed", True) in options:
+        return perturb(copy.deepcopy(_once(backbone, probe, tuple(o for o in options if o[0] != "perturbed"))))
+    return build(f"{backbone}_tiny", probe, **dict(options))
 
 
 def fresh(backbone: str, probe: str = "none", **options: Any) -> Potential:
