@@ -1,0 +1,53 @@
+"""A run that was stopped and started again ends as the one that never stopped, to the last bit."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from training.runs import Command, assert_same_record, train, wait_for_rows
+
+from scalarfid.training.checkpoint import read
+from scalarfid.training.files import read_json
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("nequip_tiny", "allegro_tiny")]
+BACKBONES = ("mace_tiny", *SLOW)
+
+
+def stop_in_mid_epoch(root, backbone, signum):
+    """Signal the command until it stops between two batches; a stop between epochs is followed by another."""
+    for rows in (1, 2, 3):
+        command = Command.start(root, f"backbone={backbone}")
+        directory = wait_for_rows(root, rows, command)
+        code = command.end(signum)
+        if read(directory / "checkpoints" / "last.ckpt")["batch"] > 0:
+            return directory, code, command
+    raise AssertionError("never stopped in the middle of an epoch")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGUSR2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_after_a_signal_in_mid_epoch(backbone, signum, uninterrupted, tmp_path):
+    directory, code, command = stop_in_mid_epoch(tmp_path / "runs", backbone, signum)
+    assert code == 128 + signum
+    assert "same command continues" in command.err
+    assert command.out.splitlines()[-1] == str(directory)
+    assert read_json(directory / "status.json")["state"] == "interrupted"
+
+    assert train(tmp_path / "runs", f"backbone={backbone}").directory == directory
+    assert_same_record(directory, uninterrupted(backbone))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_after_kill_9_once_replayed(backbone, uninterrupted, tmp_path):
+    command = Command.start(tmp_path / "runs", f"backbone={backbone}")
+    directory = wait_for_rows(tmp_path / "runs", 3, command)  # epochs 0–2; the last checkpoint is of epoch 1
+    command.end(signal.SIGKILL)
+    rows = (directory / "metrics.csv").read_text().count("\n") - 1
+    assert read(directory / "checkpoints" / "last.ckpt")["epoch"] < rows
+    with (directory / "metrics.csv").open("a") as file:
+        file.write("5,60,0.00")  # a row cut short
+    assert read_json(directory / "status.json")["state"] == "running"
+
+    assert train(tmp_path / "runs", f"backbone={backbone}").state == "finished"
+    assert_same_record(directory, uninterrupted(backbone))
