@@ -17,9 +17,9 @@ FORBIDDEN = ("lightning", "nequip.train", "nequip.scripts")
 def run(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, *words]
-    options = {"capture_output": True, "text": True, "check": False, "timeout": 300}
+    options = {"capture_output": True, "text": True, "timeout": 300}
     # Away from the repository, so that only what is installed is found.
-    return subprocess.run(command, cwd=cwd or Path.home(), env={**kept, **environment}, **options)
+    return subprocess.run(command, check=False, cwd=cwd or Path.home(), env={**kept, **environment}, **options)
 
 
 def loaded(code: str, *modules: str) -> list[str]:
