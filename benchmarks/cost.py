@@ -4,8 +4,9 @@ python benchmarks/cost.py --output benchmarks/cost
 python benchmarks/cost.py --backbones mace --probes pan+pgs mlp --graphs Ag64 --steps 60
 
 FLOPs are those of energy and forces at inference, as scalarfid/flops.py counts them, on two graphs: 64 atoms of rattled
-fcc Ag, and aspirin. Wall times are medians over steps in which every arm takes its turn, so that a machine's other work
-falls on all arms alike; intervals are 95 % by bootstrap over steps.
+fcc Ag, and aspirin. Times are medians over steps in which every arm takes its turn in a new order, so that a machine's
+other work falls on all arms alike; beside them the ratio to the bare backbone with its 95 % interval (bootstrap over
+steps). Wall time is what a user waits; processor time, of all threads, suffers less from what else the machine does.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ SITES = {
     "readout": ("pgs_readout", "mlp_readout"),
 }
 WARM_UP = 3
+CLOCKS = ("wall", "processor")
 
 
 def graphs(cutoff: float) -> dict[str, Batch]:
@@ -106,16 +108,16 @@ def training(arm: Potential, graph: Batch) -> Callable[[], Any]:
 
 
 def interleaved(arms: dict[str, Callable[[], Any]], steps: int, label: str) -> dict[str, np.ndarray]:
-    """Wall times [steps] in seconds by arm; the order within a step is drawn anew each time."""
+    """Wall and processor times [steps,2] in seconds by arm; the order within a step is drawn anew each time."""
     rng, names = np.random.default_rng(0), list(arms)
-    times: dict[str, list[float]] = {name: [] for name in names}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     hidden = not console.is_terminal
     for step in track(range(-WARM_UP, steps), label, console=console, transient=True, disable=hidden):
         for name in rng.permutation(names):
-            began = time.perf_counter()
+            wall, processor = time.perf_counter(), time.process_time()
             arms[name]()
             if step >= 0:
-                times[name].append(time.perf_counter() - began)
+                times[name].append((time.perf_counter() - wall, time.process_time() - processor))
     return {name: np.array(values) for name, values in times.items()}
 
 
@@ -137,7 +139,8 @@ def measure(backbone: str, name: str, graph: Batch, options: argparse.Namespace)
         calls = {probe: build(arm, graph) for probe, arm in arms.items()}
         times = interleaved(calls, options.steps, f"{backbone}, {name}, {kind}")
         for row in rows:
-            row[kind] = ratio(times[row["probe"]], times["none"])
+            probed, bare = times[row["probe"]], times["none"]
+            row[kind] = {clock: ratio(probed[:, i], bare[:, i]) for i, clock in enumerate(CLOCKS)}
     return rows
 
 
@@ -174,12 +177,12 @@ def cost_cells(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str
         added = f"+ {r['probe_parameters']:,}" if r["probe_parameters"] else f"{r['parameters']:,}"
         line = [f"{r['backbone']}, {r['graph']}", r["probe"], added, f"{r['matmul'] / 1e6:.1f}"]
         line += [f"{r['elementwise'] / 1e6:.1f}", f"{100 * (r['flops'] / base['flops'] - 1):+.1f} %"]
-        cells.append(line + [_time(r, kind) for kind in timed])
-    return header + [f"{kind} time" for kind in timed], cells
+        cells.append(line + [_time(r, kind, clock) for kind in timed for clock in CLOCKS])
+    return header + [f"{kind}, {clock} time" for kind in timed for clock in CLOCKS], cells
 
 
-def _time(row: dict[str, Any], kind: str) -> str:
-    t = row[kind]
+def _time(row: dict[str, Any], kind: str, clock: str) -> str:
+    t = row[kind][clock]
     if row["probe"] == "none":
         return f"{1e3 * t['seconds']:.1f} ms"
     return f"×{t['ratio']:.3f} ({t['low']:.3f}–{t['high']:.3f})"
