@@ -5,6 +5,7 @@ Everything is said on stderr; the last line on stdout is the run directory.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def train(cfg: DictConfig) -> None:
     if cfg.run.threads is not None:
         torch.set_num_threads(cfg.run.threads)
     stop = StopRequest()
-    with stop.listening():
+    with stop.listening(), contextlib.redirect_stdout(sys.stderr):  # upstream packages print while they are imported
         result = run(cfg, stop=stop)
     show(result)
     sys.stdout.write(f"{result.directory}\n")

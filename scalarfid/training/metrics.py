@@ -86,13 +86,15 @@ class Errors(nn.Module):
 
     def metrics(self) -> dict[str, float]:
         """``energy_per_atom_mae``, ``energy_per_atom_rmse``, ``forces_mae`` …, for labels that occurred."""
-        found = {label: sums.compute() for label, sums in self.sums.items()}
-        return {f"{QUANTITIES[k]}_{kind}": v[kind] for k, v in found.items() if v for kind in ("mae", "rmse")}
+        return {f"{QUANTITIES[k]}_{kind}": v[kind] for k, v in self._found().items() for kind in ("mae", "rmse")}
 
     def losses(self) -> dict[str, float]:
         """Mean raw loss by label, for labels that occurred."""
-        found = {label: sums.compute() for label, sums in self.sums.items()}
-        return {label: value["loss"] for label, value in found.items() if value}
+        return {label: value["loss"] for label, value in self._found().items()}
+
+    def _found(self) -> dict[str, dict[str, float]]:
+        used = {label: sums for label, sums in self.sums.items() if sums.update_called or sums.count > 0}
+        return {label: value for label, sums in used.items() if (value := sums.compute())}
 
 
 def errors_of(

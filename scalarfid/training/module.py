@@ -103,7 +103,7 @@ class Fitting(pl.LightningModule):
         loss = total_loss(elements, weighting)
         if not bool(torch.isfinite(loss)):
             raise ScalarFidError(
-                f"The loss is {float(loss)} in epoch {self.batches.epoch}, batch {self.batches.batch}; "
+                f"The loss is {loss.item()} in epoch {self.batches.epoch}, batch {self.batches.batch}; "
                 f"lower training.lr (now {self.settings['lr']:g}) or training.clip."
             )
         self.sums.update(deltas, elements)

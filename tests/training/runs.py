@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from scalarfid.config import compose
 from scalarfid.training import RunResult, run
 from scalarfid.training.checkpoint import read
+from scalarfid.training.directory import RunDirectory
 
 SMALL = (
     "backbone=mace_tiny",
@@ -90,6 +92,14 @@ def _main(words: list[str], folder: str) -> None:
     torch.set_num_threads(1)
     sys.argv = ["scalarfid.train", *words]
     main()
+
+
+def hold(path: Path, ready: Event, leave: Event) -> None:
+    """Hold a run directory until told to leave; for another process."""
+    with RunDirectory(path) as directory:
+        directory.begin("seed: 0\n", anew=False)
+        ready.set()
+        leave.wait(60)
 
 
 def wait_for_rows(root: Path, rows: int, command: Command) -> Path:
