@@ -119,6 +119,11 @@ class EdgeLayout:
     num_inputs: int
     num_spectral: int
 
+    @property
+    def width(self) -> int:
+        """Columns of a packed state."""
+        return self.num_inputs + 2 + self.num_spectral
+
     def unpack(self, packed: Tensor) -> EdgeState:
         """Take a packed state apart; views, no copies."""
         n = self.num_inputs

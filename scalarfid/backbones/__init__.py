@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import io
 import pkgutil
 from typing import Any
 
@@ -35,7 +37,8 @@ def build_backbone(name: str, *, dtype: torch.dtype, seed: int, **numbers: Any) 
         raise ScalarFidError(f"Unknown backbone {name!r}; choose one of {', '.join(backbone_names())}.")
     with isolated(dtype=dtype, seed=seed):
         try:
-            module = importlib.import_module(f"scalarfid.backbones.{name}")
+            with contextlib.redirect_stdout(io.StringIO()):  # mace reports missing optional kernels on stdout
+                module = importlib.import_module(f"scalarfid.backbones.{name}")
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("scalarfid"):
                 raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from allegro.model import AllegroModel
 from allegro.nn import Allegro_Module
-from nequip.data import AtomicDataDict
+from nequip.data import AtomicDataDict, register_fields
 from nequip.nn import GraphModuleMixin, scatter, with_edge_vectors_
 from nequip.utils.global_state import set_global_state
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from scalarfid.sites import (
 )
 
 STATE_KEY = "scalarfid_edge_state"
+register_fields(edge_fields=[STATE_KEY])
 
 
 def build(

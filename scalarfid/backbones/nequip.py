@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import torch
 from ase.data import chemical_symbols
-from nequip.data import AtomicDataDict
+from e3nn.o3 import Irreps
+from nequip.data import AtomicDataDict, register_fields
 from nequip.model import NequIPGNNModel
 from nequip.nn import GraphModuleMixin, SequentialGraphNetwork, with_edge_vectors_
 from nequip.utils.global_state import set_global_state
@@ -28,6 +29,7 @@ from scalarfid.sites import (
 )
 
 WINDOW_KEY = "scalarfid_window"
+register_fields(node_fields=[WINDOW_KEY])
 
 
 def build(
@@ -174,6 +176,12 @@ class NequIP(NequIPFamily):
             for site, probes in zip(self.sites.messages, attachment.messages, strict=True):
                 layer = self.layers[site.layer]
                 layer.edge_mlp = MessageSlot(layer.edge_mlp, site, probes, slot.layout)
+            for name, module in self.sequence.named_children():
+                if name.endswith("_convnet"):
+                    declare(module, AtomicDataDict.EDGE_EMBEDDING_KEY, slot.layout.width)
+            insert(
+                self.sequence, "edge_site_end", RestoreModule(slot.site.num_features), before="per_atom_energy_readout"
+            )
         if attachment.has_readouts:
             (probe,) = attachment.readouts
             self.mount_readout("per_atom_energy_readout", AtomicDataDict.NODE_FEATURES_KEY, probe, WINDOW_KEY)
@@ -200,6 +208,21 @@ class EdgeModule(GraphModuleMixin, nn.Module):
         return data
 
 
+class RestoreModule(GraphModuleMixin, nn.Module):
+    """Gives the edge embedding back its upstream width after the last layer."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self._init_irreps(irreps_in={}, irreps_out={})
+
+    def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
+        """Narrow the edge embedding to [E,F]."""
+        key = AtomicDataDict.EDGE_EMBEDDING_KEY
+        data[key] = data[key].narrow(-1, 0, self.num_features)
+        return data
+
+
 class ReadoutModule(GraphModuleMixin, nn.Module):
     """A readout probe as one of nequip's modules: changes ``field`` [M,C] with the window ``q_key`` [M,1]."""
 
@@ -212,6 +235,14 @@ class ReadoutModule(GraphModuleMixin, nn.Module):
         """Replace ``field``."""
         data[self.field] = self.probe(data[self.field], data[self.q_key])
         return data
+
+
+def declare(layer: GraphModuleMixin, field: str, width: int) -> None:
+    """Tell one of upstream's layers how wide ``field`` is now; nequip's debug mode checks it."""
+    for module in layer.modules():
+        for irreps in (getattr(module, "irreps_in", None), getattr(module, "irreps_out", None)):
+            if isinstance(irreps, dict) and field in irreps:
+                irreps[field] = Irreps(f"{width}x0e")
 
 
 def insert(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scalarfid.data import Dataset
 
 FORMAT = "scalarfid-1"
+MAX_Z = 118
 MODEL_FILE = "model.safetensors"
 
 
@@ -133,7 +134,11 @@ def load(path: str | Path) -> Potential:
             f"{file} was not written by scalarfid (format {metadata.get('format')!r}, not {FORMAT!r})."
         )
     potential = Potential.from_config(yaml.safe_load(metadata["config"]))
-    potential.load_state_dict(state)
+    try:
+        potential.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ScalarFidError(f"{file} does not hold the tensors that its configuration asks for: {reason}") from error
     return potential.eval()
 
 
@@ -143,6 +148,8 @@ def atomic_number(element: str | int) -> int:
         if element not in atomic_numbers:
             raise ScalarFidError(f"Unknown element {element!r}; give chemical symbols such as 'Ag' or atomic numbers.")
         return atomic_numbers[element]
+    if not 1 <= int(element) <= MAX_Z:
+        raise ScalarFidError(f"Unknown element {element}; atomic numbers go from 1 to {MAX_Z}.")
     return int(element)
 
 

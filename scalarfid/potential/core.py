@@ -217,6 +217,10 @@ def normalise(config: Mapping[str, Any]) -> dict[str, Any]:
         raise ScalarFidError(f"The potential's configuration misses {', '.join(missing)}.")
     if config["dtype"] not in DTYPES:
         raise ScalarFidError(f"model.dtype={config['dtype']!r} is not one of {', '.join(DTYPES)}.")
+    if not config["mean_neighbours"] > 0:
+        raise ScalarFidError(
+            f"mean_neighbours={config['mean_neighbours']} must be positive: messages are divided by it (or its root)."
+        )
     out = {key: _plain(config[key]) for key in _KEYS}
     out["elements"] = sorted({int(z) for z in out["elements"]})
     for key in ("e0", "mean_coordination"):

@@ -7,9 +7,10 @@ that names parts. A new part is one file here, registered with :func:`part`, and
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -47,12 +48,23 @@ def build_attachment(config: Mapping[str, Any], sites: Sites, *, dtype: torch.dt
         readouts=[None for _ in sites.readouts],
     )
     for name in sorted(parts, key=lambda name: PARTS[name].order):
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), double_precision():
             torch.manual_seed(derive_seed(seed, f"probe.{name}"))
             new = PARTS[name].build(parts[name], sites)
         _merge(attachment, new, name)
     _cast(attachment, dtype)
     return attachment
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Draw and tabulate in float64 whatever the default dtype: every precision starts from equal numbers."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _merge(into: Attachment, new: Attachment, name: str) -> None:
