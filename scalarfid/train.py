@@ -6,6 +6,7 @@ Everything is said on stderr; the last line on stdout is the run directory.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,12 @@ def train(cfg: DictConfig) -> None:
     if cfg.run.threads is not None:
         torch.set_num_threads(cfg.run.threads)
     stop = StopRequest()
-    with stop.listening(), contextlib.redirect_stdout(sys.stderr):  # upstream packages print while they are imported
-        result = run(cfg, stop=stop)
+    try:
+        with stop.listening(), contextlib.redirect_stdout(sys.stderr):  # upstream packages print when imported
+            result = run(cfg, stop=stop)
+    except KeyboardInterrupt:
+        log.warning("Stopped outside of training; the same command begins where the last checkpoint stands.")
+        sys.exit(128 + (stop.signum or signal.SIGINT))
     show(result)
     sys.stdout.write(f"{result.directory}\n")
     sys.stdout.flush()

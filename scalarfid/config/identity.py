@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 """Raised when the same configuration would give other numbers than before."""
 
 NOT_IN_HASH = ("run", "logger", "hydra")
-"""Groups that change no number: run holds root, experiment, force, device, threads, workers, compile, progress."""
+"""Groups that change no number: run holds root, experiment, force, device, threads, workers, progress."""
 
 
 def run_hash(config: Mapping[str, Any], *, fingerprint: str, e0: Mapping[int, float]) -> str:

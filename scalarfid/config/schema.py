@@ -89,7 +89,6 @@ class RunConfig:
     device: str = MISSING
     threads: int | None = MISSING
     workers: int = MISSING
-    compile: bool = MISSING
     progress: bool = MISSING
 
 

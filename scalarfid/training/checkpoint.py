@@ -13,6 +13,7 @@ import yaml
 from torch import nn
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.potential import Potential
 from scalarfid.training.module import Best, Fitting
 from scalarfid.training.schedule import Patience
 
@@ -92,6 +93,13 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
     torch.set_rng_state(state["rng"]["cpu"])
     if len(state["rng"]["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["rng"]["cuda"])
+
+
+def restore_best(module: Fitting, path: Path) -> Potential:
+    """Put the weights of the best validation back and return the potential that has them, ready for evaluation."""
+    state = read(path)
+    _load(*((module.potential, state["model"]) if module.average is None else (module.average, state["ema"])))
+    return module.evaluated.eval()
 
 
 def start_from(module: Fitting, state: dict[str, Any], origin: Path) -> None:

@@ -50,6 +50,7 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.token = uuid.uuid4().hex
         self.status: dict[str, Any] = {}
+        self._old = path.with_name(f".{path.name}.old")
         self._lock = FileLock(path.parent / f".{path.name}.lock", thread_local=False)
         self._ended = threading.Event()
         self._writing = threading.Lock()
@@ -75,6 +76,9 @@ class RunDirectory:
             ) from error
         else:
             self._refuse_if_alive(same_machine=True)
+        if self._old.exists() and not (self.path / "status.json").exists():  # ended while beginning anew
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._old.rename(self.path)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -127,10 +131,9 @@ class RunDirectory:
             anew: put what is there out of the way first; it is deleted once the new directory stands.
             **facts: further entries of ``status.json``.
         """
-        old = self.path.with_name(f".{self.path.name}.old")
         if anew and self.path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            self.path.rename(old)
+            shutil.rmtree(self._old, ignore_errors=True)
+            self.path.rename(self._old)
         for folder in (self.checkpoints, self.path / "diagnostics"):
             folder.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.yaml", config_yaml)
@@ -144,7 +147,7 @@ class RunDirectory:
             **facts,
         }
         write_json(self.path / "status.json", self.status | {"heartbeat": time.time()})
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self._old, ignore_errors=True)
         self._beats = threading.Thread(target=self._beat, daemon=True)
         self._beats.start()
 

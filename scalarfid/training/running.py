@@ -19,8 +19,7 @@ from scalarfid.config.messages import to_plain
 from scalarfid.data import Dataset, check_weights, load
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log, progress
-from scalarfid.potential import MODEL_FILE, Potential, model_config
-from scalarfid.potential import load as load_potential
+from scalarfid.potential import Potential, model_config
 from scalarfid.seeds import derive_seed
 from scalarfid.training import checkpoint
 from scalarfid.training.batches import EpochBatches
@@ -167,7 +166,7 @@ def _conclude(
 ) -> dict[str, Any]:
     """Errors of the best model on every split; the test frames are looked at here and nowhere else."""
     began = time.monotonic()
-    potential = load_potential(directory.path / MODEL_FILE).to(device)
+    potential = checkpoint.restore_best(module, directory.checkpoints / checkpoint.BEST).to(device)
     splits = {"train": dataset.train, "val": dataset.val, **dataset.test}
     stress, size = "stress" in dataset.labels, config["training"]["eval_batch_size"]
     baseline = MeanPredictor.of(dataset.train, dataset.e0)

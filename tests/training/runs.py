@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import torch
@@ -94,12 +93,11 @@ def _main(words: list[str], folder: str) -> None:
     main()
 
 
-def hold(path: Path, ready: Event, leave: Event) -> None:
-    """Hold a run directory until told to leave; for another process."""
+def hold(path: Path) -> None:
+    """Hold a run directory until killed; for another process."""
     with RunDirectory(path) as directory:
         directory.begin("seed: 0\n", anew=False)
-        ready.set()
-        leave.wait(60)
+        time.sleep(300)
 
 
 def wait_for_rows(root: Path, rows: int, command: Command) -> Path:

@@ -18,13 +18,15 @@ from scalarfid.training.files import read_json, write_json
 @pytest.fixture
 def holder(tmp_path):
     """A directory that another process holds, and that process."""
-    path, ready, leave = tmp_path / "run", PROCESSES.Event(), PROCESSES.Event()
-    process = PROCESSES.Process(target=hold, args=(path, ready, leave), daemon=True)
+    path = tmp_path / "run"
+    process = PROCESSES.Process(target=hold, args=(path,), daemon=True)
     process.start()
-    assert ready.wait(120)
+    while not (path / "status.json").is_file():
+        assert process.is_alive()
+        time.sleep(0.01)
     yield path, process
-    leave.set()
-    process.join(60)
+    process.kill()
+    process.join()
 
 
 def set_status(path, **facts):
@@ -125,6 +127,16 @@ def test_beginning_anew_keeps_the_old_directory_until_the_new_one_stands(tmp_pat
         directory.begin("seed: 0\n", anew=True)
         assert not (path / "metrics.csv").exists()
     assert [entry.name for entry in tmp_path.iterdir() if "old" in entry.name] == []
+
+
+def test_a_run_that_was_begun_anew_and_got_no_further_is_put_back(tmp_path):
+    path = tmp_path / "run"
+    with RunDirectory(path) as directory:
+        directory.begin("seed: 0\n", anew=False)
+    path.rename(tmp_path / ".run.old")
+    (path / "checkpoints").mkdir(parents=True)
+    with RunDirectory(path) as directory:
+        assert directory.recorded()["state"] == "finished"
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 from training.runs import Command, assert_same_record, train, wait_for_rows
 
+from scalarfid.errors import ScalarFidError
 from scalarfid.training.checkpoint import read
 from scalarfid.training.files import read_json
 
@@ -42,6 +44,9 @@ def test_after_a_signal_in_mid_epoch(backbone, signum, uninterrupted, tmp_path):
 def test_after_kill_9_once_replayed(backbone, uninterrupted, tmp_path):
     command = Command.start(tmp_path / "runs", f"backbone={backbone}")
     directory = wait_for_rows(tmp_path / "runs", 3, command)  # epochs 0–2; the last checkpoint is of epoch 1
+    os.kill(command.process.pid, signal.SIGSTOP)
+    with pytest.raises(ScalarFidError, match=f"is being trained by .*process {command.process.pid}"):
+        train(tmp_path / "runs", f"backbone={backbone}")
     command.end(signal.SIGKILL)
     rows = (directory / "metrics.csv").read_text().count("\n") - 1
     assert read(directory / "checkpoints" / "last.ckpt")["epoch"] < rows

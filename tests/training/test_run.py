@@ -112,7 +112,7 @@ def test_a_second_stage_has_its_own_weights_and_rate_and_a_best_of_its_own(tmp_p
     found = rows(result.directory)
     share = [float(r["train/loss_energy_weighted"]) / float(r["train/loss_energy"]) for r in found]
     assert share == pytest.approx([1 / 11, 1 / 11, 10 / 11, 10 / 11])
-    assert [float(r["lr"]) for r in found] == pytest.approx([0.005, 0.005, 0.0005, 0.0005])
+    assert [float(r["lr"]) for r in found] == pytest.approx([0.01, 0.01, 0.0005, 0.0005])
     assert result.summary["best_epoch"] >= 2
 
 
