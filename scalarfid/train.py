@@ -14,6 +14,8 @@ from scalarfid.config.entry import launch
 from scalarfid.log import console, log, setup_logging
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from omegaconf import DictConfig
 
     from scalarfid.training import RunResult
@@ -59,7 +61,26 @@ def show(result: RunResult) -> None:
         parameters["backbone"], parameters["probe"], summary["epochs"], summary["best_epoch"] + 1,
         summary["training_time_s"],
     )  # fmt: skip
+    for plot in parity_plots(result):
+        log.info("parity plot: %s", plot)
     log.info("model: %s", result.directory / "model.safetensors")
+
+
+def parity_plots(result: RunResult) -> list[Path]:
+    """Draw predicted against reference values of the test frames, once, in the run's ``diagnostics/``."""
+    from scalarfid.potential import load  # noqa: PLC0415 - import torch
+    from scalarfid.results.plots import parity_plot  # noqa: PLC0415
+    from scalarfid.results.predictions import predict  # noqa: PLC0415
+
+    plots = []
+    for name, graphs in result.dataset.test.items():
+        plots.append(result.directory / "diagnostics" / f"parity-{name}.png")
+        if plots[-1].exists():
+            continue
+        stress = "stress" in result.dataset.labels
+        predictions = predict(load(result.directory), graphs, stress=stress)
+        parity_plot(plots[-1], predictions.points(), title=f"{result.summary['name']}, {name}")
+    return plots
 
 
 def main() -> None:

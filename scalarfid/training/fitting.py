@@ -18,6 +18,9 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.training.batches import loader
 from scalarfid.training.module import Fitting
 
+LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
+"""Loggers; the second is in use once nequip has imported its own copy, for they share one channel."""
+
 
 def device_of(name: str) -> torch.device:
     """Return the device that ``run.device`` names: auto, cpu, cuda, cuda:1.
@@ -41,16 +44,18 @@ def device_of(name: str) -> torch.device:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's remarks on devices, tips, and few workers; loggers and filters are restored."""
-    talker = logging.getLogger("pytorch_lightning")
-    level = talker.level
-    talker.setLevel(logging.WARNING)
+    talkers = [logging.getLogger(name) for name in LIGHTNING]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PossibleUserWarning)
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")
             yield
     finally:
-        talker.setLevel(level)
+        for talker, level in zip(talkers, levels, strict=True):
+            talker.setLevel(level)
 
 
 def fit(

@@ -25,9 +25,9 @@ PACKAGES = (
 
 
 def parameters_of(potential: Potential) -> dict[str, int]:
-    """Trainable parameters of backbone and probe."""
-    backbone = sum(p.numel() for _, p in potential.named_backbone_parameters() if p.requires_grad)
-    probe = sum(p.numel() for _, p in potential.named_probe_parameters() if p.requires_grad)
+    """Numbers of parameters of backbone and probe, the same for the trained weights and their frozen average."""
+    backbone = sum(p.numel() for _, p in potential.named_backbone_parameters())
+    probe = sum(p.numel() for _, p in potential.named_probe_parameters())
     return {"backbone": backbone, "probe": probe, "total": backbone + probe}
 
 

@@ -47,12 +47,14 @@ class RunResult:
         directory: of the run.
         state: ``finished`` now, ``skipped`` because it was finished before, or ``interrupted``.
         summary: what ``summary.json`` holds, None after an interruption.
+        dataset: the frames it was trained and tested on, None after an interruption.
         signum: the signal that interrupted it.
     """
 
     directory: Path
     state: str
     summary: dict[str, Any] | None = None
+    dataset: Dataset | None = None
     signum: int | None = None
 
 
@@ -75,12 +77,12 @@ def run(cfg: DictConfig, *, stop: StopRequest | None = None) -> RunResult:
             summary = read_json(path / SUMMARY)
             finished = directory.recorded().get("state") == "finished" and summary is not None
             if finished and not config["run"]["force"]:
-                return RunResult(path, "skipped", summary)
+                return RunResult(path, "skipped", summary, dataset)
             with _own_generators(config["seed"]):
                 summary = _train(config, dataset, directory, digest, stop or StopRequest())
     except Interrupted as interrupted:
         return RunResult(path, "interrupted", signum=interrupted.signum)
-    return RunResult(path, "finished", summary)
+    return RunResult(path, "finished", summary, dataset)
 
 
 def _load_dataset(config: Mapping[str, Any]) -> Dataset:

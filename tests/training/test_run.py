@@ -17,7 +17,8 @@ from scalarfid.config.messages import to_plain
 from scalarfid.data import load
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential, is_probe
-from scalarfid.training import errors_of
+from scalarfid.train import parity_plots
+from scalarfid.training import RunResult, errors_of
 from scalarfid.training.checkpoint import read
 from scalarfid.training.files import read_json
 
@@ -25,6 +26,10 @@ from scalarfid.training.files import read_json
 def rows(directory):
     with (directory / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def named_parameters(potential):
+    return potential.named_backbone_parameters(), potential.named_probe_parameters()
 
 
 def untouched(root):
@@ -41,10 +46,23 @@ def test_the_directory_has_what_it_should(uninterrupted):
     assert directory.name == f"mace-pan+pgs-ethanol-s0-{summary['hash']}"
     assert status["state"] == "finished"
     assert set(summary["metrics"]) == set(summary["mean_predictor"]) == {"train", "val", "test"}
-    assert summary["parameters"]["total"] == summary["parameters"]["backbone"] + summary["parameters"]["probe"]
+    counted = [sum(p.numel() for _, p in parameters) for parameters in named_parameters(scalarfid.load(directory))]
+    assert [summary["parameters"][name] for name in ("backbone", "probe", "total")] == [*counted, sum(counted)]
+    assert min(counted) > 0
     assert summary["versions"]["torch"] == torch.__version__
     assert len(summary["fingerprint"]) == 64
     assert summary["epochs"] == 6
+
+
+def test_the_command_draws_the_test_frames_once(uninterrupted):
+    directory, config = uninterrupted(), compose(["dataset=ethanol", "dataset.n_test=4"])
+    dataset = load(config.dataset, cutoff=config.model.cutoff)
+    result = RunResult(directory, "finished", read_json(directory / "summary.json"), dataset)
+    (plot,) = parity_plots(result)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    drawn = plot.stat().st_mtime_ns
+    assert parity_plots(result) == [plot]
+    assert plot.stat().st_mtime_ns == drawn
 
 
 def test_rows_are_epochs_and_validations_are_where_they_were_asked_for(uninterrupted):
