@@ -18,12 +18,15 @@ BACKBONES = ("mace_tiny", *SLOW)
 
 def stop_in_mid_epoch(root, backbone, signum):
     """Signal the command until it stops between two batches; a stop between epochs is followed by another."""
-    for rows in (1, 2, 3):
+    epoch = 0
+    while epoch < 5:
         command = Command.start(root, f"backbone={backbone}")
-        directory = wait_for_rows(root, rows, command)
+        directory = wait_for_rows(root, epoch + 1, command)
         code = command.end(signum)
-        if read(directory / "checkpoints" / "last.ckpt")["batch"] > 0:
+        state = read(directory / "checkpoints" / "last.ckpt")
+        if state["batch"] > 0:
             return directory, code, command
+        epoch = state["epoch"]
     raise AssertionError("never stopped in the middle of an epoch")
 
 
