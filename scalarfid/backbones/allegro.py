@@ -11,16 +11,15 @@ import torch
 from allegro.model import AllegroModel
 from allegro.nn import Allegro_Module
 from nequip.data import AtomicDataDict, register_fields
-from nequip.nn import GraphModuleMixin, scatter, with_edge_vectors_
+from nequip.nn import GraphModuleMixin, scatter
 from nequip.utils.global_state import set_global_state
 from torch import Tensor, nn
 
-from scalarfid.backbones.nequip import NequIPFamily, common_arguments, insert
+from scalarfid.backbones.nequip import NequIPFamily, common_arguments, edge_site, edge_state, insert
 from scalarfid.sites import (
     Attachment,
     CoordinationOptions,
     EdgeLayout,
-    EdgeSite,
     EdgeSlot,
     MessageGate,
     MessageSite,
@@ -102,18 +101,11 @@ class Allegro(NequIPFamily):
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
         sequence = self.sequence
-        encoding = sequence.radial_chemical_embed.bessel_encode
         core = sequence.allegro
         is_scalar = [ir.l == 0 for _, ir in core.irreps_in[core.tensor_basis_in_field]]
         mask = tuple(is_scalar * core.num_tensor_features)  # columns are [channel, irrep]
         self.sites = Sites(
-            edge=EdgeSite(
-                num_features=encoding.num_bessels,
-                num_bessel=encoding.num_bessels,
-                num_species=sequence.edge_norm.num_types,
-                cutoff=sequence.edge_norm.r_max,
-                envelope_power=float(encoding.cutoff.p),
-            ),
+            edge=edge_site(sequence.radial_chemical_embed.bessel_encode, sequence.edge_norm),
             messages=tuple(MessageSite(i, mask, (core.num_tensor_features,)) for i in range(core.num_layers)),
             readouts=(ReadoutSite(sequence.edge_readout.mlp_module.dims[0], "edge"),),
         )
@@ -141,11 +133,7 @@ class EdgeModule(GraphModuleMixin, nn.Module):
 
     def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
         """Read lengths and species, write the edge embedding and the packed edge state."""
-        data = with_edge_vectors_(data, with_lengths=True)
-        r = data[AtomicDataDict.EDGE_LENGTH_KEY].view(-1, 1)
-        centre, neighbour = data[AtomicDataDict.EDGE_INDEX_KEY]
-        species = data[AtomicDataDict.ATOM_TYPE_KEY].view(-1)
-        state = self.slot(data[AtomicDataDict.EDGE_EMBEDDING_KEY], r, species, centre, neighbour)
+        state = edge_state(self.slot, data)
         data[AtomicDataDict.EDGE_EMBEDDING_KEY] = state.features
         data[STATE_KEY] = state.pack()
         return data

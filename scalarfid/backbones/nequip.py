@@ -22,6 +22,7 @@ from scalarfid.sites import (
     CoordinationOptions,
     EdgeSite,
     EdgeSlot,
+    EdgeState,
     MessageSlot,
     ReadoutSite,
     Sites,
@@ -155,15 +156,8 @@ class NequIP(NequIPFamily):
         super().__init__(model)
         sequence = self.sequence
         self.layers = [m.conv for name, m in sequence.named_children() if name.endswith("_convnet")]
-        encoding = sequence.bessel_encode
         self.sites = Sites(
-            edge=EdgeSite(
-                num_features=encoding.num_bessels,
-                num_bessel=encoding.num_bessels,
-                num_species=sequence.edge_norm.num_types,
-                cutoff=sequence.edge_norm.r_max,
-                envelope_power=float(encoding.cutoff.p),
-            ),
+            edge=edge_site(sequence.bessel_encode, sequence.edge_norm),
             messages=tuple(message_site(i, layer.tp_scatter.tp) for i, layer in enumerate(self.layers)),
             readouts=(ReadoutSite(sequence.per_atom_energy_readout.mlp_module.dims[0], "atom"),),
         )
@@ -187,6 +181,26 @@ class NequIP(NequIPFamily):
             self.mount_readout("per_atom_energy_readout", AtomicDataDict.NODE_FEATURES_KEY, probe, WINDOW_KEY)
 
 
+def edge_site(encoding: nn.Module, norm: nn.Module) -> EdgeSite:
+    """Describe the edge site behind nequip's Bessel encoding and length normaliser."""
+    return EdgeSite(
+        num_features=encoding.num_bessels,
+        num_bessel=encoding.num_bessels,
+        num_species=norm.num_types,
+        cutoff=norm.r_max,
+        envelope_power=float(encoding.cutoff.p),
+    )
+
+
+def edge_state(slot: EdgeSlot, data: AtomicDataDict.Type) -> EdgeState:
+    """Run the edge slot on nequip's data: features e [E,F], lengths, species; the centre is row 0."""
+    data = with_edge_vectors_(data, with_lengths=True)
+    r = data[AtomicDataDict.EDGE_LENGTH_KEY].view(-1, 1)
+    centre, neighbour = data[AtomicDataDict.EDGE_INDEX_KEY]
+    species = data[AtomicDataDict.ATOM_TYPE_KEY].view(-1)
+    return slot(data[AtomicDataDict.EDGE_EMBEDDING_KEY], r, species, centre, neighbour)
+
+
 class EdgeModule(GraphModuleMixin, nn.Module):
     """The edge slot as one of nequip's modules: replaces the edge embedding by the (packed) edge state."""
 
@@ -198,13 +212,10 @@ class EdgeModule(GraphModuleMixin, nn.Module):
 
     def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
         """Read lengths and species, write the edge embedding and the window q [N,1]."""
-        data = with_edge_vectors_(data, with_lengths=True)
-        r = data[AtomicDataDict.EDGE_LENGTH_KEY].view(-1, 1)
-        centre, neighbour = data[AtomicDataDict.EDGE_INDEX_KEY]
-        species = data[AtomicDataDict.ATOM_TYPE_KEY].view(-1)
-        state = self.slot(data[AtomicDataDict.EDGE_EMBEDDING_KEY], r, species, centre, neighbour)
+        state = edge_state(self.slot, data)
         data[AtomicDataDict.EDGE_EMBEDDING_KEY] = state.pack() if self.pack else state.features
-        data[WINDOW_KEY] = window(state.envelope, centre, species.shape[0])
+        centre = data[AtomicDataDict.EDGE_INDEX_KEY][0]
+        data[WINDOW_KEY] = window(state.envelope, centre, AtomicDataDict.num_nodes(data))
         return data
 
 
