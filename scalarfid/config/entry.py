@@ -36,6 +36,8 @@ def launch(task: Callable[[DictConfig], None], *, config_name: str = "config") -
         sys.stdout.write(BASH)
         return 0
 
+    failures, here = [], os.getpid()
+
     @functools.wraps(task)
     def checked(cfg: DictConfig) -> None:
         try:
@@ -43,7 +45,9 @@ def launch(task: Callable[[DictConfig], None], *, config_name: str = "config") -
             task(cfg)
         except ScalarFidError as error:
             complain(error)
-            raise
+            if os.getpid() != here:  # a launcher's job on its own: its exit status must tell
+                raise
+            failures.append(error)
 
     register()
     application = hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked)
@@ -59,7 +63,7 @@ def launch(task: Callable[[DictConfig], None], *, config_name: str = "config") -
     except KeyboardInterrupt:
         console.print("Interrupted; the same command starts again where it can.")
         return INTERRUPTED
-    return 0
+    return BAD_INPUT if failures else 0
 
 
 def complain(error: ScalarFidError) -> None:

@@ -76,9 +76,7 @@ class RunDirectory:
             ) from error
         else:
             self._refuse_if_alive(same_machine=True)
-        if self._old.exists() and not (self.path / "status.json").exists():  # ended while beginning anew
-            shutil.rmtree(self.path, ignore_errors=True)
-            self._old.rename(self.path)
+        self._put_back()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -91,6 +89,7 @@ class RunDirectory:
                 self.record(state="interrupted")
             else:
                 self.record(state="failed", error="".join(traceback.format_exception(kind, error, tb)))
+        self._put_back()
         self._lock.release()
 
     def recorded(self) -> dict[str, Any]:
@@ -128,7 +127,7 @@ class RunDirectory:
 
         Args:
             config_yaml: of the run, written as ``config.yaml``.
-            anew: put what is there out of the way first; it is deleted once the new directory stands.
+            anew: put what is there out of the way first; it comes back unless :meth:`settle` is reached.
             **facts: further entries of ``status.json``.
         """
         if anew and self.path.exists():
@@ -147,9 +146,18 @@ class RunDirectory:
             **facts,
         }
         write_json(self.path / "status.json", self.status | {"heartbeat": time.time()})
-        shutil.rmtree(self._old, ignore_errors=True)
         self._beats = threading.Thread(target=self._beat, daemon=True)
         self._beats.start()
+
+    def settle(self) -> None:
+        """Delete what was put out of the way: the new run has everything it needs."""
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    def _put_back(self) -> None:
+        """Undo a beginning that came to nothing."""
+        if self._old.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._old.rename(self.path)
 
     def record(self, **facts: Any) -> None:
         """Update ``status.json``; nothing is written if another process has taken over."""

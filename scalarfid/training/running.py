@@ -119,6 +119,7 @@ def _train(
     directory.begin(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), anew=anew, hash=digest)
     recorder = Recorder(directory, config, History(directory.path / "metrics.csv", dataset.labels), resumed)
     mirror = Mirror(directory, config, recorder) if config["logger"]["name"] == "wandb" else None
+    directory.settle()
     display = Display(recorder, bar=config["run"]["progress"])
     callbacks = [recorder, display, *([mirror] if mirror else []), Stopper(recorder, stop)]
     summary = None

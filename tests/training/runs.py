@@ -78,9 +78,14 @@ class Command:
         return (self.folder / "out").read_text()
 
     @property
+    def lines(self) -> list[str]:
+        """What it wrote to stderr."""
+        return [line for line in (self.folder / "err").read_text().splitlines() if line]
+
+    @property
     def err(self) -> str:
-        """What it wrote to stderr, on one line."""
-        return " ".join((self.folder / "err").read_text().split())
+        """The same on one line."""
+        return " ".join(" ".join(self.lines).split())
 
 
 def _main(words: list[str], folder: str) -> None:

@@ -117,19 +117,30 @@ def test_the_end_is_recorded(tmp_path, error, state):
     assert ("out of memory" in status.get("error", "")) == (state == "failed")
 
 
-def test_beginning_anew_keeps_the_old_directory_until_the_new_one_stands(tmp_path):
+def test_beginning_anew_keeps_the_old_directory_until_the_new_run_has_what_it_needs(tmp_path):
     path = tmp_path / "run"
     with RunDirectory(path) as directory:
         directory.begin("seed: 0\n", anew=False)
         (path / "metrics.csv").write_text("precious")
+
+    def fail():
+        with RunDirectory(path) as directory:
+            directory.begin("seed: 1\n", anew=True)
+            assert not (path / "metrics.csv").exists()
+            raise RuntimeError("no account")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (path / "metrics.csv").read_text() == "precious"
+    assert read_json(path / "status.json")["state"] == "finished"
     with RunDirectory(path) as directory:
-        assert (path / "metrics.csv").read_text() == "precious"
-        directory.begin("seed: 0\n", anew=True)
-        assert not (path / "metrics.csv").exists()
+        directory.begin("seed: 1\n", anew=True)
+        directory.settle()
+    assert not (path / "metrics.csv").exists()
     assert [entry.name for entry in tmp_path.iterdir() if "old" in entry.name] == []
 
 
-def test_a_run_that_was_begun_anew_and_got_no_further_is_put_back(tmp_path):
+def test_a_run_that_was_killed_while_beginning_anew_is_put_back(tmp_path):
     path = tmp_path / "run"
     with RunDirectory(path) as directory:
         directory.begin("seed: 0\n", anew=False)

@@ -59,3 +59,8 @@ def test_after_kill_9_once_replayed(backbone, uninterrupted, tmp_path):
 
     assert train(tmp_path / "runs", f"backbone={backbone}").state == "finished"
     assert_same_record(directory, uninterrupted(backbone))
+
+
+@pytest.mark.slow
+def test_worker_processes_change_no_number(uninterrupted, tmp_path):
+    assert_same_record(train(tmp_path, "run.workers=2").directory, uninterrupted())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.runs import assert_equal, overrides, train
+from training.runs import Command, assert_equal, overrides, train
 
 import scalarfid
 from scalarfid.config import compose
@@ -186,6 +186,14 @@ def test_bad_input_is_one_line_and_leaves_no_directory(tmp_path, words, message)
         train(tmp_path, *words)
     assert "\n" not in str(caught.value)
     assert untouched(tmp_path)
+
+
+def test_the_command_says_bad_input_in_one_line_and_ends_with_status_2(tmp_path):
+    command = Command.start(tmp_path / "runs", "training.stress_weight=1")
+    assert command.end() == 2
+    (line,) = [line for line in command.lines if not line.startswith(("INFO", " "))]
+    assert line.startswith("error: training.stress_weight=")
+    assert command.out == ""
 
 
 def test_bad_input_with_force_loses_nothing(tmp_path):
