@@ -228,9 +228,7 @@ def native(case: Case, state: dict[str, torch.Tensor]) -> Potential:
     own = potential.native_state()
     longest = max(own, key=len)
     prefix = next(key.removesuffix(longest) for key in state if key.endswith(longest))  # nequip's module adds one
-    # mace_run_train keeps E0 as [heads, elements].
-    found = {key: state[prefix + key].reshape(like.shape) for key, like in own.items()}
-    potential.load_native(found)
+    potential.load_native({key: state[prefix + key] for key in own})
     if not np.isclose(float(potential.scale), case.numbers["scale"]):
         raise SystemExit(f"upstream used the scale {float(potential.scale)}, not {case.numbers['scale']}")
     return potential.eval()

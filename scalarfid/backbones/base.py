@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -48,6 +48,8 @@ class Backbone(nn.Module, ABC):
 
     sites: Sites
     model: nn.Module
+    energy_keys: ClassVar[tuple[str, ...]]
+    """Where a native state_dict holds E0 and s; in ``self.model`` these are 0 and 1."""
 
     @abstractmethod
     def forward(self, inputs: Inputs) -> Tensor:
@@ -73,8 +75,7 @@ class Backbone(nn.Module, ABC):
     def load_native(self, state: Mapping[str, Tensor]) -> None:
         """Load weights saved by the bare upstream class; scale and shifts stay 1 and 0 here."""
         own = self.native_state()
-        neutral = dict(state)
-        self.write_energies(neutral, *self.read_energies(own))
+        neutral = {**state, **{key: own[key] for key in self.energy_keys}}
         names = {native_key(key): key for key in self.model.state_dict()}
         missing = own.keys() - neutral.keys()
         unknown = neutral.keys() - own.keys()

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+
+from mace import modules as mace_modules  # isort: skip - before e3nn: it makes 0.4.4, its own pin, load under torch 2.6
 from e3nn import o3
-from mace import modules as mace_modules
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -94,6 +95,8 @@ def build(
 
 class MACE(Backbone):
     """Upstream's MACE with its scalar sites."""
+
+    energy_keys = ("atomic_energies_fn.atomic_energies", "scale_shift.scale", "scale_shift.shift")
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -29,6 +29,7 @@ from scalarfid.sites import (
     window,
 )
 
+_SCALE_SHIFT = "model.func.per_type_energy_scale_shift"
 WINDOW_KEY = "scalarfid_window"
 register_fields(node_fields=[WINDOW_KEY])
 
@@ -101,6 +102,8 @@ def common_arguments(elements: list[int], cutoff: float, mean_neighbours: float,
 class NequIPFamily(Backbone):
     """What NequIP and Allegro have in common: nequip's data dictionary and its sequence of named modules."""
 
+    energy_keys = (f"{_SCALE_SHIFT}.scales", f"{_SCALE_SHIFT}.shifts")
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
@@ -130,18 +133,16 @@ class NequIPFamily(Backbone):
             ValueError: if the scale differs between elements; here it is one number.
 
         """
-        prefix = "model.func.per_type_energy_scale_shift."
-        scales, shifts = state[prefix + "scales"].reshape(-1), state[prefix + "shifts"].reshape(-1)
+        scales, shifts = (state[key].reshape(-1) for key in self.energy_keys)
         if scales.unique().numel() != 1:
             raise ValueError(f"per-element energy scales {scales.tolist()} are not supported: s is one number")
         return shifts, scales[:1]
 
     def write_energies(self, state: dict[str, Tensor], e0: Tensor, scale: Tensor) -> None:
         """See :class:`Backbone`."""
-        prefix = "model.func.per_type_energy_scale_shift."
-        for name, value in (("scales", scale), ("shifts", e0)):
-            old = state[prefix + name]
-            state[prefix + name] = value.to(old).reshape(-1).expand(old.numel()).reshape(old.shape).clone()
+        for key, value in zip(self.energy_keys, (scale, e0), strict=True):
+            old = state[key]
+            state[key] = value.to(old).reshape(-1).expand(old.numel()).reshape(old.shape).clone()
 
     def mount_readout(self, before: str, field: str, probe: nn.Module | None, q_key: str) -> None:
         """Insert a readout module before a named one."""

@@ -90,6 +90,14 @@ def test_native_states_load_and_come_back(probe):
     checks.check_equals_upstream(potential, upstream("float64"), run, structures.mixed())
 
 
+def test_a_checkpoint_of_the_upstream_trainer_loads_whose_e0_have_a_row_per_head():
+    state = upstream("float64", e0=tuple(E0.values()), scale=0.5).state_dict()
+    potential = fresh("mace")
+    potential.load_native({**state, "atomic_energies_fn.atomic_energies": torch.tensor([list(E0.values())])})
+    assert potential.e0.tolist() == list(E0.values())
+    assert float(potential.scale) == 0.5
+
+
 def test_a_state_of_another_architecture_is_refused():
     other = tiny("nequip").native_state()
     with pytest.raises(ScalarFidError, match="does not fit"):
