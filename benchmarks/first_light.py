@@ -33,8 +33,9 @@ cost. Runs on two shared CPU cores, one thread a run, so the times are rough.
 
 Errors on the test frames: E in meV/atom, F in meV/Å; F_MAE(mean) is the error of predicting the mean. FLOPs: energy +
 forces, float32 inference (matmul-type plus one per output element), in 10⁶, on the 64-atom Ag graph or on aspirin. The
-commit is that of each run's start (they were trained one after another while the code around them was finished; cells
-were not repeated). The hash names the run directory; the `*.summary.json` beside this file have the rest. Made by `run.sh ethanol ag` here and
+commit is that of each run's end (they were trained one after another while the code around them was finished; cells
+were not repeated). The hash names the run directory; the `*.summary.json` beside this file have the rest. Made by
+`run.sh ethanol ag` here and
 `python benchmarks/first_light.py runs/first_light --output experiments/first_light/README.md`.
 """
 
