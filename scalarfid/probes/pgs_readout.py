@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.probes.pgs_edge import zero_linear
@@ -33,11 +34,12 @@ def es_window(x: Tensor, beta: float) -> Tensor:
     """ψ(x) = exp(β(√(1 − x²) − 1)) (1 − x²)⁴ for |x| < 1, else 0; C³ everywhere.
 
     The bare ES kernel (Barnett et al., arXiv 1808.06736) jumps by e^(−β) with infinite slope at |x| = 1; the fourth
-    power removes both. |x| < 1 is selected before the root, so that no gradient is NaN.
+    power removes both. Written as exp(β(√y − 1) + 4 ln y), which takes a third fewer operations. y = 1 − x² stops at
+    an ε so small that ε⁴ is zero and ε⁻³ is not infinite: outside, ψ and its derivatives are zeros, not NaN.
     """
-    inside = x.abs() < 1
-    y = 1 - torch.where(inside, x, torch.zeros_like(x)) ** 2
-    return torch.exp(beta * (torch.sqrt(y) - 1)) * y**4 * inside
+    epsilon = torch.finfo(x.dtype).tiny ** 0.28
+    y = functional.threshold(1 - x**2, epsilon, epsilon)
+    return torch.exp(torch.add(beta * torch.sqrt(y), torch.log(y), alpha=4) - beta)
 
 
 class ESReadout(nn.Module):
