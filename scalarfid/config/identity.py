@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when the same configuration would give other numbers than before."""
 
 NOT_IN_HASH = ("run", "logger", "hydra")

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from ase.data import covalent_radii
 from torch import Tensor
 from torch_geometric.data import Data
 
-from scalarfid.data.coordination import bond_weights, coordination_numbers, covalent_sums, polynomial_cutoff
+from scalarfid.data.coordination import bond_weights, coordination_numbers, polynomial_cutoff
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log
 
@@ -51,33 +52,39 @@ def edge_lengths(graph: Data) -> Tensor:
     return (graph.pos[end] - graph.pos[start] + graph.unit_shifts @ graph.cell[0]).norm(dim=1)
 
 
+def atomic_coordination(graph: Data, cutoff: float, switch: str = "covalent") -> Tensor:
+    """c_i = Σ_j S(r_ij) [N] of a graph's atoms (METHODS, Coordination), float64.
+
+    Args:
+        graph: with all edges up to the cutoff.
+        cutoff: r_c in Å.
+        switch: ``covalent`` or ``cutoff`` (f_c counts every neighbour).
+    """
+    if switch not in ("covalent", "cutoff"):
+        raise ScalarFidError(f"coordination switch {switch!r} is not a choice; take covalent or cutoff")
+    r, (centre, neighbour) = edge_lengths(graph), graph.edge_index
+    if switch == "cutoff":
+        weights = polynomial_cutoff(r / cutoff)
+    else:
+        radii = torch.from_numpy(covalent_radii)[graph.z]
+        weights = bond_weights(r, radii[centre] + radii[neighbour], cutoff)
+    return coordination_numbers(weights, centre, graph.num_nodes)
+
+
 def mean_coordination(
     graphs: Sequence[Data], elements: Sequence[int], cutoff: float, switch: str = "covalent"
 ) -> dict[int, float]:
-    """⟨c⟩ by atomic number, c_i = Σ_j S(r_ij) (METHODS, Coordination), floor 1, 1 for an element that is not there.
+    """⟨c⟩ by atomic number, floor 1, 1 for an element that is not there.
 
     Args:
         graphs: graphs of the training split.
         elements: atomic numbers wanted.
         cutoff: r_c in Å the graphs were built with.
-        switch: ``covalent`` or ``cutoff`` (f_c counts every neighbour).
+        switch: of :func:`atomic_coordination`.
     """
-    if switch not in ("covalent", "cutoff"):
-        raise ScalarFidError(f"coordination switch {switch!r} is not a choice; take covalent or cutoff")
-    elements = list(elements)
-    d = covalent_sums(elements)
-    species = torch.zeros(119, dtype=torch.int64)
-    species[elements] = torch.arange(len(elements))
-    total, count = torch.zeros(len(elements), dtype=torch.float64), torch.zeros(len(elements), dtype=torch.float64)
-    for graph in graphs:
-        r, kind = edge_lengths(graph), species[graph.z]
-        pair = d[kind[graph.edge_index[0]], kind[graph.edge_index[1]]]
-        weights = bond_weights(r, pair, cutoff) if switch == "covalent" else polynomial_cutoff(r / cutoff)
-        c = coordination_numbers(weights, graph.edge_index[0], graph.num_nodes)
-        total.index_add_(0, kind, c)
-        count.index_add_(0, kind, torch.ones_like(c))
-    mean = (total / count.clamp(min=1)).clamp(min=1)
-    return dict(zip(elements, mean.tolist(), strict=True))
+    c = torch.cat([atomic_coordination(graph, cutoff, switch) for graph in graphs])
+    z = torch.cat([graph.z for graph in graphs])
+    return {e: max(float(c[z == e].mean()), 1.0) if bool((z == e).any()) else 1.0 for e in elements}
 
 
 def _labelled(graphs: Sequence[Data], name: str) -> Tensor | None:

@@ -15,6 +15,8 @@ import torchmetrics
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from scalarfid.training.binned import BinnedErrors
+
 QUANTITIES = {"energy": "energy_per_atom", "forces": "forces", "stress": "stress"}
 """Metric name of each label."""
 
@@ -98,7 +100,13 @@ class Errors(nn.Module):
 
 
 def errors_of(
-    potential: nn.Module, graphs: Sequence[Data], *, batch_size: int = 10, stress: bool = False, device: Any = None
+    potential: nn.Module,
+    graphs: Sequence[Data],
+    *,
+    batch_size: int = 10,
+    stress: bool = False,
+    device: Any = None,
+    binned: BinnedErrors | None = None,
 ) -> dict[str, float]:
     """Errors of a potential on labelled graphs; sums in float64, the potential left on its device.
 
@@ -108,13 +116,17 @@ def errors_of(
         batch_size: frames at a time; changes nothing but speed and memory.
         stress: whether stress is wanted.
         device: where the potential is; None for the CPU.
+        binned: is given the force errors, to sort them.
     """
     errors = Errors(QUANTITIES if stress else ("energy", "forces"))
     for start in range(0, len(graphs), batch_size):
-        batch = Batch.from_data_list(list(graphs[start : start + batch_size]))
+        chunk = list(graphs[start : start + batch_size])
+        batch = Batch.from_data_list(chunk)
         batch = batch if device is None else batch.to(device)
         deltas = residuals(potential(batch, stress=stress), batch)
         errors.update({label: delta.cpu() for label, delta in deltas.items()})
+        if binned is not None:
+            binned.update(chunk, deltas["forces"])
     return errors.metrics()
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
+import csv
+import resource
+import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
 from ase.data import chemical_symbols
+from torch_geometric.data import Batch, Data
 
-from scalarfid.config import SCHEMA_VERSION, conf_dir
+from scalarfid.config import SCHEMA_VERSION
 from scalarfid.data import Dataset
+from scalarfid.flops import count_flops
 from scalarfid.log import log
 from scalarfid.potential import Potential
 from scalarfid.training.directory import RunDirectory
 from scalarfid.training.loss import weights
-
-PACKAGES = (
-    "scalarfid", "torch", "pytorch-lightning", "torch-geometric", "numpy", "ase",
-    "e3nn", "mace-torch", "nequip", "nequip-allegro",
-)  # fmt: skip
+from scalarfid.training.provenance import code_version, commit, versions
 
 
 def parameters_of(potential: Potential) -> dict[str, int]:
@@ -62,7 +61,7 @@ def summarise(
         dataset: that it was trained on.
         potential: the best.
         directory: of the run.
-        **results: ``metrics`` and ``mean_predictor`` by split, ``epochs``, ``best_epoch``, ``wall_time_s``.
+        **results: ``metrics`` and ``mean_predictor`` by split, ``binned`` by test set, ``epochs``, times.
     """
     return {
         "name": directory.path.name,
@@ -82,37 +81,45 @@ def summarise(
         "mean_neighbours": dataset.statistics.mean_neighbours,
         "dtype": config["model"]["dtype"],
         "cutoff": config["model"]["cutoff"],
+        "config": {name: config[name] for name in ("backbone", "probe", "model", "training")},
+        "flops": flops_of(potential, next(graphs[0] for graphs in (*dataset.test.values(), dataset.val) if graphs)),
+        "peak_memory_MB": peak_memory(),
+        "history": curves(directory.path / "metrics.csv"),
         "host": directory.status["host"],
         "commit": commit(),
+        "code": code_version(),
         "versions": versions(),
     }
 
 
-def commit() -> str | None:
-    """Commit of the source tree, with ``+`` if files differ from it; None outside a repository."""
-    repository = conf_dir().parent
-    if not (repository / ".git").exists():
-        return None
-    try:
-        head = _git(repository, "rev-parse", "HEAD")
-        changes = _git(repository, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head + ("+" if changes else "")
+def flops_of(potential: Potential, graph: Data) -> dict[str, int]:
+    """Operations of energy and forces at inference on one frame, and its size; the same frame for every arm."""
+    batch = Batch.from_data_list([graph]).to(potential.e0.device)
+    flops = count_flops(lambda: potential(batch))
+    return {
+        "matmul": flops.matmul,
+        "elementwise": flops.elementwise,
+        "total": flops.total,
+        "atoms": graph.num_nodes,
+        "edges": graph.num_edges,
+    }
 
 
-def _git(repository: Path, *arguments: str) -> str:
-    command = ["git", *arguments]
-    answer = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603 - ours
-    return answer.stdout.strip()
+def peak_memory() -> float:
+    """Largest memory that this process held, in 10⁶ bytes: allocated on the GPU if one was used, else resident."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that make the numbers, those that are installed."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def curves(path: Path) -> dict[str, list[float | None]]:
+    """Columns of ``metrics.csv`` that a learning curve is drawn from; None where nothing was measured."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in (rows[0] if rows else {}) if name in ("epoch", "step") or _is_curve(name)]
+    return {name: [float(row[name]) if row[name] else None for row in rows] for name in names}
+
+
+def _is_curve(name: str) -> bool:
+    return name.startswith("val/") and (name == "val/loss" or name.endswith("_mae"))

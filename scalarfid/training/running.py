@@ -23,6 +23,7 @@ from scalarfid.potential import Potential, model_config
 from scalarfid.seeds import derive_seed
 from scalarfid.training import checkpoint
 from scalarfid.training.batches import EpochBatches
+from scalarfid.training.binned import BinnedErrors
 from scalarfid.training.directory import Interrupted, RunDirectory
 from scalarfid.training.display import Display
 from scalarfid.training.files import read_json, write_json
@@ -174,11 +175,14 @@ def _conclude(
     stress, size = "stress" in dataset.labels, config["training"]["eval_batch_size"]
     baseline = MeanPredictor.of(dataset.train, dataset.e0)
     bar = progress(splits.items(), "errors", total=len(splits), disable=not config["run"]["progress"])
-    metrics = {k: errors_of(potential, g, batch_size=size, stress=stress, device=device) for k, g in bar}
+    binned = {name: BinnedErrors(config["model"]["cutoff"]) for name in dataset.test}
+    options = {"batch_size": size, "stress": stress, "device": device}
+    metrics = {k: errors_of(potential, graphs, binned=binned.get(k), **options) for k, graphs in bar}
     summary = summarise(
         config, dataset, potential, directory,
         metrics=metrics,
         mean_predictor={name: baseline.errors(graphs, stress=stress) for name, graphs in splits.items()},
+        binned={name: errors.compute() for name, errors in binned.items()},
         epochs=module.batches.epoch,
         best_epoch=module.best.epoch,
         stopped_early=module.stopped,
