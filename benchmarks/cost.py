@@ -34,10 +34,10 @@ import scalarfid
 from scalarfid.config import compose
 from scalarfid.data import build_graph
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import write_text
 from scalarfid.flops import Flops, count_flops
 from scalarfid.log import console
 from scalarfid.potential import Potential
-from scalarfid.results.files import write_text
 from scalarfid.results.tables import markdown
 
 HERE = Path(__file__).resolve().parent

@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 from cost import cost, graphs
 
+from scalarfid.files import write_text
 from scalarfid.potential import Potential, load
-from scalarfid.results.files import write_text
 from scalarfid.results.summary import read_summaries
 from scalarfid.results.tables import markdown
 

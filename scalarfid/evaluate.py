@@ -31,10 +31,10 @@ from rich.console import Console
 from scalarfid.config import compose
 from scalarfid.data import Dataset, load
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import write_text
 from scalarfid.log import console, log, progress, setup_logging
 from scalarfid.potential import Potential
 from scalarfid.potential import load as load_potential
-from scalarfid.results.files import write_text
 from scalarfid.results.plots import parity_plot
 from scalarfid.results.predictions import Predictions, predict
 from scalarfid.results.summary import write_table

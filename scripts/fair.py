@@ -36,9 +36,9 @@ from omegaconf import OmegaConf
 import scalarfid
 from scalarfid.config import compose
 from scalarfid.data import Dataset, load
+from scalarfid.files import write_text
 from scalarfid.log import log, setup_logging
 from scalarfid.potential import Potential, model_config
-from scalarfid.results.files import write_text
 from scalarfid.results.tables import markdown
 from scalarfid.training.metrics import errors_of
 

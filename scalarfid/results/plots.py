@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.results.files import replacing
+from scalarfid.files import replacing
 from scalarfid.results.units import MEV, QUANTITIES, Quantity
 
 MANY = 2000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.results.files import replacing, write_text
+from scalarfid.files import replacing, write_text
 
 SUMMARY = "summary.json"
 

@@ -17,8 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json, write_json, write_text
 from scalarfid.log import log
-from scalarfid.training.files import read_json, write_json, write_text
 
 BEAT = 30.0
 """Seconds between two signs of life."""

@@ -7,7 +7,7 @@ import io
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from scalarfid.training.files import write_text
+from scalarfid.files import write_text
 from scalarfid.training.metrics import QUANTITIES
 
 HEAD = ("epoch", "step", "lr", "lr_probe")

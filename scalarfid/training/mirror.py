@@ -11,8 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import write_text
 from scalarfid.training.directory import RunDirectory
-from scalarfid.training.files import write_text
 from scalarfid.training.module import Fitting
 from scalarfid.training.recorder import Recorder
 

@@ -18,6 +18,7 @@ from scalarfid.config import run_hash, run_name
 from scalarfid.config.messages import to_plain
 from scalarfid.data import Dataset, check_weights, load
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json, write_json
 from scalarfid.log import log, progress
 from scalarfid.potential import Potential, model_config
 from scalarfid.seeds import derive_seed
@@ -26,7 +27,6 @@ from scalarfid.training.batches import EpochBatches
 from scalarfid.training.binned import BinnedErrors
 from scalarfid.training.directory import Interrupted, RunDirectory
 from scalarfid.training.display import Display
-from scalarfid.training.files import read_json, write_json
 from scalarfid.training.fitting import device_of, fit
 from scalarfid.training.history import History
 from scalarfid.training.loss import weights

@@ -11,8 +11,8 @@ import pytest
 from training.runs import PROCESSES, hold
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json, write_json
 from scalarfid.training.directory import SILENCE, Interrupted, RunDirectory, job_gone
-from scalarfid.training.files import read_json, write_json
 
 
 @pytest.fixture

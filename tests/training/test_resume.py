@@ -9,8 +9,8 @@ import pytest
 from training.runs import Command, assert_same_record, train, wait_for_rows
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json
 from scalarfid.training.checkpoint import read
-from scalarfid.training.files import read_json
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("nequip_tiny", "allegro_tiny")]
 BACKBONES = ("mace_tiny", *SLOW)

@@ -16,11 +16,11 @@ from scalarfid.config.identity import run_hash
 from scalarfid.config.messages import to_plain
 from scalarfid.data import load
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json
 from scalarfid.potential import Potential, is_probe
 from scalarfid.train import parity_plots
 from scalarfid.training import RunResult, errors_of
 from scalarfid.training.checkpoint import read
-from scalarfid.training.files import read_json
 
 
 def rows(directory):

@@ -11,8 +11,8 @@ from training.runs import overrides, train
 
 from scalarfid.config import compose
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json
 from scalarfid.training import StopRequest, run
-from scalarfid.training.files import read_json
 
 OPTIONS = ("logger=wandb", "logger.offline=true", "training.max_epochs=2", "training.validate_every=1")
 

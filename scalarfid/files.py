@@ -1,11 +1,14 @@
-"""Write a result under another name, then rename it: no half-written table or plot is ever found."""
+"""Files that are always whole: written under another name, then renamed."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from scalarfid.errors import ScalarFidError
 
@@ -36,3 +39,25 @@ def write_text(target: Path, text: str) -> Path:
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Replace a JSON file in one step; numbers that JSON does not have become null."""
+    write_text(path, json.dumps(_finite(record), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the record, or None if there is no (whole) file."""
+    try:
+        record = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
