@@ -16,10 +16,20 @@ console = Console(stderr=True)
 log = logging.getLogger("scalarfid")
 
 
+class _Lines(logging.Handler):
+    """One unwrapped line a message, for files and pipes, where a terminal's width would break paths in two."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+
+
 def setup_logging(level: int = logging.INFO) -> None:
-    """Attach the rich handler to the package logger, once per process."""
+    """Attach a handler to the package logger, once per process: rich's on a terminal, plain lines elsewhere."""
     if not log.handlers:
         handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
+        if not console.is_terminal:
+            handler = _Lines()
+            handler.setFormatter(logging.Formatter("%(levelname)-8s %(message)s"))
         log.addHandler(handler)
         log.propagate = False
     log.setLevel(level)
