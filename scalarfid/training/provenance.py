@@ -17,14 +17,18 @@ PACKAGES = (
 )  # fmt: skip
 COMPUTES = ("seeds.py", "sites.py", "backbones", "data", "potential", "probes", "training")
 """Files and folders of the package that make the numbers of a run."""
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def code_version() -> str:
+def code_version(package: Path = PACKAGE) -> str:
     """Twelve hexadecimal digits over the syntax trees of what computes, comments and docstrings left out.
 
-    Two runs with the same digits were made by the same code, whatever their commits say.
+    Two runs with the same digits were made by the same code, whatever their commits say. The reverse holds for one
+    minor version of Python: another may write the same tree differently.
+
+    Args:
+        package: folder that holds the files.
     """
-    package = Path(__file__).resolve().parent.parent
     files = [file for name in COMPUTES for file in sorted((package / name).rglob("*.py")) or [package / name]]
     digest = hashlib.sha256()
     for file in files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import structures
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, graphene, molecule
@@ -12,7 +13,7 @@ from ase.neighborlist import neighbor_list
 from torch_geometric.data import Batch
 
 from scalarfid.data import build_graph
-from scalarfid.data.statistics import edge_lengths, mean_coordination
+from scalarfid.data.statistics import atomic_coordination, edge_lengths, mean_coordination
 from scalarfid.errors import ScalarFidError
 
 
@@ -151,3 +152,15 @@ def test_coordination_with_the_envelope_is_a_sum_over_all_neighbours():
     u = edge_lengths(graph).numpy() / 5.0
     envelope = 1 - 28 * u**6 + 48 * u**7 - 21 * u**8
     assert mean_coordination([graph], [29], 5.0, "cutoff")[29] == pytest.approx(envelope.sum() / 4, rel=1e-12)
+
+
+@pytest.mark.parametrize("cutoff", [3.0, 5.0])
+@pytest.mark.parametrize("frame", structures.mixed(), ids=["molecule", "crystal", "lone", "slab"])
+def test_coordination_of_every_atom_agrees_with_ases_neighbour_list(frame, cutoff):
+    by_hand, _ = structures.surroundings_by_hand(frame, cutoff)
+    np.testing.assert_allclose(atomic_coordination(build_graph(frame, cutoff), cutoff), by_hand, atol=1e-12)
+
+
+def test_a_switch_that_is_not_there_is_named():
+    with pytest.raises(ScalarFidError, match="'bonds' is not a choice; take covalent or cutoff"):
+        atomic_coordination(build_graph(bulk("Cu"), 4.0), 4.0, "bonds")

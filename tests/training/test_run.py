@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from torch_geometric.data import Batch
 from training.runs import Command, assert_equal, overrides, train
 
 import scalarfid
@@ -17,10 +23,13 @@ from scalarfid.config.messages import to_plain
 from scalarfid.data import load
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
+from scalarfid.flops import count_flops
 from scalarfid.potential import Potential, is_probe
 from scalarfid.train import parity_plots
 from scalarfid.training import RunResult, errors_of
 from scalarfid.training.checkpoint import read
+from scalarfid.training.provenance import code_version
+from scalarfid.training.report import peak_memory
 
 
 def rows(directory):
@@ -52,6 +61,59 @@ def test_the_directory_has_what_it_should(uninterrupted):
     assert summary["versions"]["torch"] == torch.__version__
     assert len(summary["fingerprint"]) == 64
     assert summary["epochs"] == 6
+
+
+def test_the_summary_counts_the_operations_of_the_first_test_frame(uninterrupted):
+    summary, cfg = read_json(uninterrupted() / "summary.json"), compose(overrides(uninterrupted().parents[1]))
+    frame = load(cfg.dataset, cutoff=cfg.model.cutoff).test["test"][0]
+    potential, batch = scalarfid.load(uninterrupted()), Batch.from_data_list([frame])
+    flops = count_flops(lambda: potential(batch))
+    assert summary["flops"] == {
+        "matmul": flops.matmul,
+        "elementwise": flops.elementwise,
+        "total": flops.matmul + flops.elementwise,
+        "atoms": 9,
+        "edges": len(neighbor_list("i", Atoms(frame.z, frame.pos), cfg.model.cutoff)),
+    }
+    assert flops.matmul > 0
+
+
+def test_the_summary_has_a_believable_peak_of_memory():
+    before = peak_memory()
+    block = np.ones(2**24)  # 134 MB, touched
+    assert 100 < before <= peak_memory() < 1e5
+    assert peak_memory() - before <= block.nbytes / 1e6 + 50
+
+
+def test_the_summary_repeats_curves_and_configuration(uninterrupted):
+    summary = read_json(uninterrupted() / "summary.json")
+    found, history = rows(uninterrupted()), summary["history"]
+    assert set(history) == {"epoch", "step", "val/loss", "val/energy_per_atom_mae", "val/forces_mae"}
+    for name, values in history.items():
+        assert values == [float(row[name]) if row[name] else None for row in found]
+    assert [value is None for value in history["val/forces_mae"]] == [True, False] * 3
+    config = yaml.safe_load((uninterrupted() / "config.yaml").read_text(encoding="utf-8"))
+    assert summary["config"] == {name: config[name] for name in ("backbone", "probe", "model", "training")}
+
+
+def test_the_summary_sorts_the_test_errors_into_bins_that_add_up(uninterrupted):
+    summary = read_json(uninterrupted() / "summary.json")
+    assert set(summary["binned"]) == {"test"}
+    overall, frames = summary["metrics"]["test"], summary["n_frames"]["test"]
+    for by, found in summary["binned"]["test"].items():
+        atoms = np.array([row["atoms"] for row in found])
+        assert atoms.sum() == 9 * frames
+        mae = np.average([row["forces_mae"] for row in found], weights=atoms)
+        mse = np.average([row["forces_rmse"] ** 2 for row in found], weights=atoms)
+        assert (mae, mse) == pytest.approx((overall["forces_mae"], overall["forces_rmse"] ** 2), rel=1e-12), by
+    elements = {row["bin"]: row["atoms"] for row in summary["binned"]["test"]["element"]}
+    assert elements == {"C": 2 * frames, "H": 6 * frames, "O": frames}
+
+
+def test_the_summary_names_the_code(uninterrupted):
+    summary = read_json(uninterrupted() / "summary.json")
+    assert summary["code"] == code_version()
+    assert summary["commit"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", summary["commit"])
 
 
 def test_the_command_draws_the_test_frames_once(uninterrupted):
