@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,10 +24,19 @@ def read_summaries(places: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     Raises:
         ScalarFidError: a place that does not exist or holds no finished run, or a summary that is not JSON.
     """
+    rows = [{"path": str(file.parent), **record} for file, record in summaries(places)]
+    return pd.json_normalize(rows)
+
+
+def summaries(places: str | Path | Iterable[str | Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """Return every ``summary.json`` in or below the places given, and every ``<run>.summary.json``, by path.
+
+    Raises:
+        ScalarFidError: a place that does not exist or holds no finished run, or a summary that is not JSON.
+    """
     places = [places] if isinstance(places, (str, Path)) else list(places)
     files = sorted({file for place in places for file in _found(Path(place))})
-    rows = [{"path": str(file.parent), **_read(file)} for file in files]
-    return pd.json_normalize(rows)
+    return [(file, _read(file)) for file in files]
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:
@@ -48,7 +58,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> Path:
 def _found(place: Path) -> list[Path]:
     if not place.exists():
         raise ScalarFidError(f"No runs at {place}: it does not exist; give run directories or a folder of them.")
-    files = [place] if place.is_file() else sorted(place.rglob(SUMMARY))
+    files = [place] if place.is_file() else [*place.rglob(SUMMARY), *place.rglob(f"*.{SUMMARY}")]
     if not files:
         raise ScalarFidError(f"No {SUMMARY} in or below {place}: no run there has finished.")
     return files

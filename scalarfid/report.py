@@ -1,0 +1,91 @@
+"""Report of a sweep: arms paired by seed, with intervals and verdicts, from the summaries of its runs alone.
+
+python -m scalarfid.report runs/ablation
+python -m scalarfid.report runs/ablation runs/more out=comparison
+
+Words without = are folders of runs (or summaries of runs); the others are key=value:
+
+out         folder for the results (report/ in the first folder)
+
+Written there: report.html (one page that needs nothing beside it), report.md, report.tex, cells.csv (every number of
+every cell), comparisons.csv, figures/. Cells of another split, budget, code or package version than the others of their
+dataset and backbone are listed, and enter no mean. The last line on stdout is the path of report.html.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from scalarfid.errors import ScalarFidError
+from scalarfid.log import console, log, setup_logging
+from scalarfid.results.content import Sheet
+from scalarfid.results.writing import Report, write_report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Report as the command line says; the exit status is 0, or 2 after bad input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    out = Console()
+    if {"-h", "--help"} & set(words):
+        out.print(__doc__, markup=False, highlight=False)
+        return 0
+    setup_logging()
+    try:
+        report = write_report(*_parsed(words))
+    except ScalarFidError as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 2
+    for table in _tables(report.overview):
+        out.print(table)
+    _log_what_is_left_out(report)
+    out.print(str(report.page), markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _parsed(words: Sequence[str]) -> tuple[list[str], Path]:
+    """Places of runs, and the folder for the results."""
+    places, out = [], None
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or Path(word).exists():
+            places.append(word)
+        elif key == "out" and value:
+            out = Path(value)
+        else:
+            raise ScalarFidError(f"Cannot use {word!r}: give folders of runs, and out=<folder>.")
+    if not places:
+        raise ScalarFidError("No runs; give a folder of them, as in runs/ablation.")
+    first = Path(places[0])
+    return places, out or (first if first.is_dir() else first.parent) / "report"
+
+
+def _tables(sheet: Sheet) -> list[Table]:
+    """One for each group, which the first column names."""
+    found: dict[str, Table] = {}
+    for group, *cells in sheet.rows:
+        if group not in found:
+            found[group] = Table(title=group, box=box.SIMPLE_HEAD, title_justify="left")
+            for i, name in enumerate(sheet.header[1:]):
+                found[group].add_column(name, justify="right" if i > 1 else "left")
+        found[group].add_row(*cells)
+    return list(found.values())
+
+
+def _log_what_is_left_out(report: Report) -> None:
+    for group, _ in report.groups:
+        missing = sum(len(seeds) for _, seeds in group.missing)
+        log.info(
+            "%s: %d cells compared, %d not, %d missing", group.title, len(group.cells), len(group.unequal), missing
+        )
+    if report.unfinished:
+        log.info("%d runs have not ended; report.html lists them", len(report.unfinished))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Arms against ``none`` and against their control, paired by seed, with a verdict that holds over the whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from scalarfid.results.groups import BARE, CONTROLS, Arm, Group
+from scalarfid.results.paired import LEVEL, Paired, holm, paired, relative_changes
+from scalarfid.results.units import QUANTITIES, Quantity
+
+PAPER = "arXiv 2606.15892"
+CLAIMED_FOR = ("mace", "pan+pgs")
+"""Backbone and probe set that the claims are about, against the bare backbone."""
+CLAIMS = {"forces": (-27.0, -22.0), "energy": (-22.0, -19.0), "stress": (-28.0, -27.0)}
+"""Relative change of the error in %, by label, as the abstract gives it; it does not say of which error."""
+CLAIMED_FLOPS = 5.0
+"""Additional operations at inference, about, in %."""
+UNMATCHED = 2.0
+"""% of parameters by which an arm and its control may differ."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of the table: an arm against a reference, MAE of one label on one test split.
+
+    Attributes:
+        arm, reference: of equal facts; ``reference`` is ``none`` or the control.
+        split: name of the test split.
+        quantity: label whose MAE is compared.
+        seeds: that both have.
+        values, references: MAE by seed, in eV and Å.
+        result: of the relative changes in %.
+        adjusted: p-value after Holm's correction over the table; None where there is no test.
+    """
+
+    arm: Arm
+    reference: Arm
+    split: str
+    quantity: Quantity
+    seeds: list[int]
+    values: list[float]
+    references: list[float]
+    result: Paired
+    adjusted: float | None = None
+
+    @property
+    def changes(self) -> list[float]:
+        """Relative changes in %, by seed."""
+        return relative_changes(self.values, self.references)
+
+    @property
+    def told(self) -> bool:
+        """Whether the change is significant after Holm's correction."""
+        return self.adjusted is not None and self.adjusted < LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """``improves`` or ``worse`` where the table tells them apart from no change, else ``cannot tell``."""
+        if self.result.n == 1:
+            return "cannot tell (n = 1)"
+        if self.adjusted is None:
+            return "cannot tell (no spread)"
+        if not self.told:
+            return "cannot tell"
+        return "improves" if self.result.mean < 0 else "worse"
+
+    @property
+    def claim(self) -> tuple[float, float] | None:
+        """The paper's range in %, where it says something about this row."""
+        about = (self.arm.first.record["backbone"], self.arm.label) == CLAIMED_FOR and self.reference.probe == BARE
+        return CLAIMS[self.quantity.label] if about else None
+
+
+def comparisons(group: Group) -> list[Comparison]:
+    """Rows of a group's table, by split, label and arm, corrected together."""
+    found = []
+    for split in group.splits:
+        for quantity in quantities(group, split):
+            for arm, reference in pairs(group):
+                row = _compare(arm, reference, split, quantity)
+                found += [row] if row else []
+    return _corrected(found)
+
+
+def pairs(group: Group) -> list[tuple[Arm, Arm]]:
+    """Every arm with ``none``, and with its control if the group has one."""
+    bare = group.named(BARE)[:1]
+    found = []
+    for arm in group.arms:
+        found += [(arm, reference) for reference in bare if arm is not reference]
+        control = control_of(group, arm)
+        found += [(arm, control)] if control else []
+    return found
+
+
+def control_of(group: Group, arm: Arm) -> Arm | None:
+    """The form of the arm's control that is nearest to it in parameters; None if there is no control."""
+    candidates = group.named(CONTROLS.get(arm.probe, ""))
+    return min(candidates, key=lambda other: abs(size(other) - size(arm)), default=None)
+
+
+def mismatch(arm: Arm, control: Arm) -> float:
+    """Parameters of the arm's probe against those of its control's, in %."""
+    return 100.0 * (size(arm) - size(control)) / size(control) if size(control) else 0.0
+
+
+def size(arm: Arm) -> int:
+    """Parameters of the arm's probe, 0 if its summary does not say."""
+    return arm.first.get("parameters", "probe") or 0
+
+
+def quantities(group: Group, split: str) -> list[Quantity]:
+    """Labels that some compared cell has an MAE of."""
+    return [q for q in QUANTITIES if any(cell.error(split, f"{q.metric}_mae") is not None for cell in group.cells)]
+
+
+def _compare(arm: Arm, reference: Arm, split: str, quantity: Quantity) -> Comparison | None:
+    """One row; None without a seed at which both have a number."""
+    metric = f"{quantity.metric}_mae"
+    found = []
+    for seed in arm.cells.keys() & reference.cells.keys():
+        x, ref = (one.cells[seed].error(split, metric) for one in (arm, reference))
+        if x is not None and ref:
+            found.append((seed, x, ref))
+    if not found:
+        return None
+    seeds, values, references = (list(column) for column in zip(*sorted(found), strict=True))
+    result = paired(relative_changes(values, references))
+    return Comparison(arm, reference, split, quantity, seeds, values, references, result)
+
+
+def _corrected(rows: Sequence[Comparison]) -> list[Comparison]:
+    tested = [i for i, row in enumerate(rows) if row.result.p is not None]
+    adjusted = dict(zip(tested, holm([rows[i].result.p or 0.0 for i in tested]), strict=True))
+    return [replace(row, adjusted=adjusted.get(i)) for i, row in enumerate(rows)]

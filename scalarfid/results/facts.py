@@ -1,0 +1,121 @@
+"""What the caption of a group says: what varied, what was fixed, what is missing, whether training was long enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scalarfid.results.cells import PACKAGES, Cell
+from scalarfid.results.comparison import UNMATCHED, Comparison, control_of, mismatch
+from scalarfid.results.groups import Group
+
+FLAT = 2.0
+"""% by which the best validation force MAE may still fall over the last fifth of the epochs."""
+TAIL = 0.2
+
+
+def caption(group: Group, rows: Sequence[Comparison]) -> list[str]:
+    """Sentences on what varied, what was fixed, the family of tests, flatness, and matching of controls."""
+    return [
+        f"Varied: the seed ({', '.join(map(str, group.seeds))}), which sets initial weights and the order of batches. "
+        "At one seed all arms start from the same backbone weights and see the same batches.",
+        f"Fixed: {'; '.join(fixed(group.any_cell))}. Intervals are over seeds at this one split: "
+        "they do not say what other training frames would give.",
+        family(rows),
+        flatness(group),
+        *_matching(group),
+        *_hosts(group),
+    ]
+
+
+def fixed(cell: Cell) -> list[str]:
+    """Phrases on split, cutoff, energies, budget, code and packages; those that the summary tells."""
+    frames, e0 = cell.get("n_frames") or {}, cell.get("e0") or {}
+    versions = {name: cell.get("versions", name) for name in PACKAGES}
+    phrases = [
+        ("the split", f"{_short(cell.get('fingerprint'))}, {_listed(frames)} frames" if frames else None),
+        ("cutoff", f"{cell.get('cutoff'):g} Å" if cell.get("cutoff") else None),
+        ("precision", cell.get("dtype")),
+        ("E0", ", ".join(f"{element} {energy:.6g}" for element, energy in e0.items()) + " eV" if e0 else None),
+        ("scale", f"{cell.get('scale'):.4g} eV" if cell.get("scale") else None),
+        ("budget", _budget(cell.get("config", "training"))),
+        ("code", cell.get("code")),
+        ("packages", _listed({name: version for name, version in versions.items() if version})),
+    ]
+    return [f"{name} {phrase}" for name, phrase in phrases if phrase]
+
+
+def family(rows: Sequence[Comparison]) -> str:
+    """How many tests are corrected together, and what a verdict means."""
+    tests = sum(row.adjusted is not None for row in rows)
+    return (
+        f"Verdicts: paired t tests of the relative change of the MAE, p after Holm's correction over the {tests} rows "
+        "of this table that have a test; “improves” and “worse” where it is below 0.05, “cannot tell” otherwise. "
+        "The 95 % intervals are those of single rows, not corrected."
+    )
+
+
+def flatness(group: Group) -> str:
+    """Whether the best validation force MAE had stopped falling, in the worst cell."""
+    falls = {cell: fall for cell in group.cells if (fall := last_fall(cell)) is not None}
+    if not falls:
+        return "No validation curves: whether training was long enough is not known."
+    worst = max(falls, key=lambda cell: falls[cell])
+    steep = sum(fall > FLAT for fall in falls.values())
+    where = (
+        "over the last fifth of the epochs the best validation force MAE fell by up to "
+        f"{falls[worst]:.1f} % ({worst.probe}, seed {worst.seed})"
+    )
+    if steep:
+        return (
+            f"Not flat: {where}, by more than {FLAT:g} % in {steep} of {len(falls)} cells; "
+            "longer training may change the order."
+        )
+    return f"Flat: {where}, by {FLAT:g} % or less in all {len(falls)} cells."
+
+
+def last_fall(cell: Cell) -> float | None:
+    """Fall of the best validation force MAE over the last fifth of the epochs, in % of its value before.
+
+    None without at least two validations, one before that fifth.
+    """
+    epochs, values = (cell.get("history", name) or [] for name in ("epoch", "val/forces_mae"))
+    curve = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
+    before = [value for epoch, value in curve if epoch + 1 <= (1 - TAIL) * (epochs[-1] + 1)]
+    if not before:
+        return None
+    return 100.0 * (min(before) - min(value for _, value in curve)) / min(before)
+
+
+def _matching(group: Group) -> list[str]:
+    found = []
+    for arm in group.arms:
+        control = control_of(group, arm)
+        if control and abs(mismatch(arm, control)) > UNMATCHED:
+            found.append(
+                f"Not of equal size: {arm.label} has {mismatch(arm, control):+.1f} % of {control.label}'s probe."
+            )
+    return found
+
+
+def _hosts(group: Group) -> list[str]:
+    hosts = {cell.get("host") for cell in group.cells} - {None}
+    return [f"Wall times are from {len(hosts)} machines and not comparable."] if len(hosts) > 1 else []
+
+
+def _budget(training: Any) -> str | None:
+    if not training:
+        return None
+    weights = ", ".join(f"{name} {training.get(f'{name}_weight')}" for name in ("energy", "forces", "stress"))
+    return (
+        f"{training.get('max_epochs')} epochs, batches of {training.get('batch_size')}, {training.get('optimizer')}, "
+        f"learning rate {training.get('lr')}, {training.get('loss')} loss with weights {weights}"
+    )
+
+
+def _short(fingerprint: str | None) -> str:
+    return (fingerprint or "unknown")[:12]
+
+
+def _listed(items: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in items.items())

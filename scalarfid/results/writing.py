@@ -1,0 +1,94 @@
+"""The files of a report, from the summaries of a sweep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scalarfid.files import replacing, write_text
+from scalarfid.log import progress
+from scalarfid.results.cells import Unfinished, read_cells, read_unfinished
+from scalarfid.results.comparison import Comparison, comparisons
+from scalarfid.results.content import Sheet, overview, section, unfinished
+from scalarfid.results.figures import Picture, pictures
+from scalarfid.results.groups import Group, groups
+from scalarfid.results.long import cells_table, comparisons_table
+from scalarfid.results.looks import styles
+from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
+from scalarfid.results.summary import write_table
+
+LINES = (
+    "Every number comes from the summary.json files of finished runs; cells.csv has each of them. A cell of another "
+    "split, budget, configuration, code or package version than its group is listed under “Not compared” and enters "
+    "no mean.",
+    "PAN and PGS are this project's implementation of what is public about arXiv 2606.15892. mlp, mlp_pan and mlp_pgs "
+    "are their controls: the same places and sizes, without coordination or spectral basis.",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Groups with their comparisons, runs that have not ended, and where the page is."""
+
+    groups: list[tuple[Group, list[Comparison]]]
+    unfinished: list[Unfinished]
+    page: Path
+
+    @property
+    def overview(self) -> Sheet:
+        """The table to begin with."""
+        return overview(self.groups)
+
+
+def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
+    """Compare the finished runs in or below the places given and write what came out.
+
+    Files: ``report.html`` (with everything in it), ``report.md``, ``report.tex``, ``cells.csv``, ``comparisons.csv``
+    and ``figures/``.
+
+    Args:
+        places: folders of run directories, or summaries.
+        folder: for the files; made if missing.
+
+    Raises:
+        ScalarFidError: a place without finished runs, a broken summary, or a folder that cannot be written.
+    """
+    folder = Path(folder)
+    found = [(group, comparisons(group)) for group in groups(read_cells(places))]
+    report = Report(found, read_unfinished(places), folder / "report.html")
+    write_table(cells_table(group for group, _ in found), folder / "cells.csv")
+    write_table(comparisons_table((group, row) for group, rows in found for row in rows), folder / "comparisons.csv")
+    parts = _parts(found)
+    for figure in (figure for part in parts for figure in part.figures):
+        with replacing(folder / "figures" / f"{figure.name}.svg") as temporary:
+            temporary.write_bytes(figure.svg)
+    content = {"title": _title(places), "parts": parts, "lines": LINES, "sheets": _sheets(report)}
+    write_text(folder / "report.md", re.sub(r"\n{3,}", "\n\n", markdown_text(**content)))
+    write_text(folder / "report.tex", latex(**content))
+    write_text(report.page, html(**content))
+    return report
+
+
+def _sheets(report: Report) -> list[Sheet]:
+    return [sheet for sheet in (report.overview, unfinished(report.unfinished)) if sheet.rows]
+
+
+def _title(places: Iterable[str | Path]) -> str:
+    return f"scalarfid: {', '.join(Path(place).resolve().name for place in places)}"
+
+
+def _parts(found: Sequence[tuple[Group, list[Comparison]]]) -> list[Part]:
+    """Sections with their figures, drawn under a progress bar."""
+    planned = [(i, picture) for i, (group, rows) in enumerate(found) for picture in pictures(group, rows)]
+    drawn: list[list[Drawn]] = [[] for _ in found]
+    for i, picture in progress(planned, "drawing", total=len(planned)):
+        drawn[i].append(_drawn(f"{i + 1}-{picture.name}", picture))
+    return [
+        Part(section(group, rows), figures, styles(group)) for (group, rows), figures in zip(found, drawn, strict=True)
+    ]
+
+
+def _drawn(name: str, picture: Picture) -> Drawn:
+    return Drawn(name, picture.title, picture.description, picture.svg())
