@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from scalarfid.config.entry import launch
 from scalarfid.log import console, log, setup_logging
+from scalarfid.sweep.plugins import register
+from scalarfid.sweep.slurm import requeue
+from scalarfid.training.stopping import StopRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,25 +26,35 @@ if TYPE_CHECKING:
 
 def train(cfg: DictConfig) -> None:
     """Run one configuration; signals save and stop it."""
-    import torch  # noqa: PLC0415 - completion and --help do without
-
-    from scalarfid.training import StopRequest, run  # noqa: PLC0415
-
     setup_logging()
-    if cfg.run.threads is not None:
-        torch.set_num_threads(cfg.run.threads)
     stop = StopRequest()
     try:
         with stop.listening(), contextlib.redirect_stdout(sys.stderr):  # upstream packages print when imported
-            result = run(cfg, stop=stop)
+            result = _run(cfg, stop)
     except KeyboardInterrupt:
         log.warning("Stopped outside of training; the same command begins where the last checkpoint stands.")
-        sys.exit(128 + (stop.signum or signal.SIGINT))
+        _leave(stop.signum or signal.SIGINT)
     show(result)
     sys.stdout.write(f"{result.directory}\n")
     sys.stdout.flush()
     if result.signum is not None:
-        sys.exit(128 + result.signum)
+        _leave(result.signum)
+
+
+def _run(cfg: DictConfig, stop: StopRequest) -> RunResult:
+    import torch  # noqa: PLC0415 - completion and --help do without
+
+    from scalarfid.training import run  # noqa: PLC0415
+
+    if cfg.run.threads is not None:
+        torch.set_num_threads(cfg.run.threads)
+    return run(cfg, stop=stop)
+
+
+def _leave(signum: int) -> NoReturn:
+    """Exit as signalled; a SLURM job that is to make room asks to be started again."""
+    requeue(signum)
+    sys.exit(128 + signum)
 
 
 def show(result: RunResult) -> None:
@@ -85,7 +98,7 @@ def parity_plots(result: RunResult) -> list[Path]:
 
 def main() -> None:
     """Entry point of ``scalarfid-train``."""
-    sys.exit(launch(train))
+    sys.exit(launch(train, prepare=register))
 
 
 if __name__ == "__main__":

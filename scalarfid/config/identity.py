@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 SCHEMA_VERSION = 2
 """Raised when the same configuration would give other numbers than before."""
 
-NOT_IN_HASH = ("run", "logger", "hydra")
-"""Groups that change no number: run holds root, experiment, force, device, threads, workers, progress."""
+NOT_IN_HASH = ("run", "logger", "hydra", "budget")
+"""Groups that change no number: run holds root, experiment, force, device, threads, workers, progress.
+
+What an experiment takes from ``budget`` is in the groups that it goes to, and counts there.
+"""
 
 
 def run_hash(config: Mapping[str, Any], *, fingerprint: str, e0: Mapping[int, float]) -> str:
@@ -41,3 +44,8 @@ def run_name(config: Mapping[str, Any], digest: str) -> str:
     dataset = config["dataset"]
     data = "_".join(filter(None, (dataset["name"], dataset.get("molecule"))))
     return f"{config['backbone']['name']}-{config['probe']['name']}-{data}-s{config['seed']}-{digest}"
+
+
+def run_path(config: Mapping[str, Any], digest: str) -> Path:
+    """``<root>/<experiment>/<name>``, where the run keeps everything."""
+    return Path(config["run"]["root"]) / config["run"]["experiment"] / run_name(config, digest)

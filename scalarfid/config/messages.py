@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
+    InterpolationKeyError,
     InterpolationResolutionError,
     MissingMandatoryValue,
     OmegaConfBaseException,
@@ -36,6 +37,8 @@ def explain(error: Exception) -> ScalarFidError:
         return ScalarFidError(f"Cannot read {error.override!r}: an override looks like key=value ({_first(error)}).")
     causes = list(islice(_chain(error), 5))
     for cause in causes:
+        if isinstance(cause, InterpolationKeyError):
+            return ScalarFidError(f"{cause.full_key}: {_first(cause)}; give {cause.full_key}=….")
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
             return _unknown_key(cause)
         if isinstance(cause, (ValidationError, MissingMandatoryValue, InterpolationResolutionError)):

@@ -106,7 +106,10 @@ class LoggerConfig:
 
 @dataclass
 class Config:
-    """A whole run. ``backbone`` and ``probe`` are open: their parts check themselves when they are built."""
+    """A whole run. ``backbone`` and ``probe`` are open: their parts check themselves when they are built.
+
+    ``budget`` is a table by dataset that an experiment takes sizes from; what it took counts, the table does not.
+    """
 
     seed: int = MISSING
     backbone: Any = MISSING
@@ -116,6 +119,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     run: RunConfig = field(default_factory=RunConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    budget: Any = None
 
 
 # Schemas that live with the code they describe, found by name: this package is a leaf that everything may import.
@@ -187,14 +191,21 @@ def check(cfg: DictConfig) -> None:
     except OmegaConfBaseException as error:
         raise explain(error) from None
     for key, allowed in CHOICES.items():
-        value = OmegaConf.select(cfg, key)
+        value = _value(cfg, key)
         if value not in allowed:
             raise ScalarFidError(f"{key}={value} is not a choice; {suggestion(str(value), allowed)}.")
     for key, (least, included) in BOUNDS.items():
-        value = OmegaConf.select(cfg, key)
+        value = _value(cfg, key)
         if value is not None and not (value >= least if included else value > least):
             raise ScalarFidError(f"{key}={value} is out of range; it must be {'≥' if included else '>'} {least}.")
     for key in BELOW_ONE:
-        value = OmegaConf.select(cfg, key)
+        value = _value(cfg, key)
         if value is not None and value >= 1:
             raise ScalarFidError(f"{key}={value} is out of range; it must be below 1.")
+
+
+def _value(cfg: DictConfig, key: str) -> Any:
+    try:
+        return OmegaConf.select(cfg, key)
+    except OmegaConfBaseException as error:
+        raise explain(error) from None

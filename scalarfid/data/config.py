@@ -135,13 +135,18 @@ def config_folder() -> Path:
 
 
 def set_names() -> list[str]:
-    """Names of all sets that have a config, sorted."""
-    return sorted(path.stem for path in config_folder().glob("*.yaml"))
+    """Names of all sets that have a config, sorted; files that only choose within a set are left out."""
+    return sorted(path.stem for path in config_folder().glob("*.yaml") if "defaults" not in OmegaConf.load(path))
 
 
 def named(name: str, **overrides: Any) -> DatasetConfig:
     """Config of the set ``name`` from ``conf/dataset/<name>.yaml`` with some keys replaced."""
-    if name not in set_names():
+    if not (config_folder() / f"{name}.yaml").is_file():
         raise ScalarFidError(f"no dataset is called {name!r}; there are {', '.join(set_names())}")
-    stored = OmegaConf.load(config_folder() / f"{name}.yaml")
-    return as_config(OmegaConf.merge(stored, OmegaConf.create(overrides)))
+    return as_config(OmegaConf.merge(_stored(name), OmegaConf.create(overrides)))
+
+
+def _stored(name: str) -> DictConfig:
+    """What stands in the file, on top of the set that it chooses within (``defaults: [rmd17]``)."""
+    settings = OmegaConf.load(config_folder() / f"{name}.yaml")
+    return OmegaConf.merge(*map(_stored, settings.pop("defaults", [])), settings)

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +26,15 @@ BEAT = 30.0
 SILENCE = 300.0
 """Seconds without one after which a holder counts as gone."""
 STATES = ("running", "finished", "failed", "interrupted")
+GONE = (
+    "", "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PENDING",
+    "PREEMPTED", "REQUEUED", "TIMEOUT",
+)  # fmt: skip
+"""What squeue says of a job that runs nothing; a pending one was put back into the queue."""
+
+
+class HeldError(ScalarFidError):
+    """Another process has the run and is alive."""
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
@@ -62,7 +72,8 @@ class RunDirectory:
         """Take hold of it.
 
         Raises:
-            ScalarFidError: another process has it and is alive, or the place cannot be written.
+            HeldError: another process has it and is alive.
+            ScalarFidError: the place cannot be written.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,17 +111,18 @@ class RunDirectory:
         """Refuse unless the holder is gone; having the lock proves it for a holder on this machine."""
         status = self.recorded()
         silent = time.time() - float(status.get("heartbeat") or 0.0)
-        ours = same_machine and status.get("host") == socket.gethostname()
-        gone = silent > SILENCE or ours or job_gone(status.get("slurm_job"))
+        job = status.get("slurm_job")
+        ours = same_machine and (status.get("host") == socket.gethostname() or _requeued_from(job))
+        gone = silent > SILENCE or ours or job_gone(job)
         if status.get("state", "running" if not same_machine else "") == "running" and not gone:
             who = f"{status.get('host')}, process {status.get('pid')}"
-            job = f", SLURM job {status['slurm_job']}" if status.get("slurm_job") else ""
-            raise ScalarFidError(
-                f"{self.path} is being trained by {who}{job} (last sign of life {silent:.0f} s ago); "
+            by_job = f", SLURM job {job}" if job else ""
+            raise HeldError(
+                f"{self.path} is being trained by {who}{by_job} (last sign of life {silent:.0f} s ago); "
                 f"wait for it, or stop it: after {SILENCE:.0f} s of silence this command takes over."
             )
         if not same_machine and status.get("state") != "running":
-            raise ScalarFidError(f"{self.path} is being started or closed by another process; try again in a moment.")
+            raise HeldError(f"{self.path} is being started or closed by another process; try again in a moment.")
         if status.get("state") == "running":
             log.warning("%s was left by %s, process %s; taking over.", self.path, status.get("host"), status.get("pid"))
 
@@ -199,4 +211,39 @@ def job_gone(job: str | None) -> bool:
         return False
     if answer.returncode != 0:
         return "Invalid job id" in answer.stderr
-    return answer.stdout.strip() in ("", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
+    return answer.stdout.strip() in GONE
+
+
+def _requeued_from(job: str | None) -> bool:
+    """Whether a job is this one, which SLURM has started again, perhaps on another node."""
+    return job is not None and job == os.environ.get("SLURM_JOB_ID") and bool(os.environ.get("SLURM_RESTART_COUNT"))
+
+
+def alive(status: Mapping[str, Any]) -> bool:
+    """Whether the process that a ``status.json`` names is still at work, as far as can be told without its lock."""
+    if status.get("state") != "running" or time.time() - float(status.get("heartbeat") or 0.0) > SILENCE:
+        return False
+    if status.get("host") != socket.gethostname():
+        return not job_gone(status.get("slurm_job"))
+    try:
+        os.kill(int(status["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, and there
+        return True
+    return True
+
+
+def state_of(path: Path) -> str:
+    """One of ``STATES``, or ``missing``; a run whose process is gone was interrupted."""
+    status = read_json(path / "status.json") or {}
+    state = status.get("state", "missing")
+    return "interrupted" if state == "running" and not alive(status) else state
+
+
+def note_failure(path: Path, error: str) -> None:
+    """Record in ``status.json`` a failure that the run itself could not: it had not begun, or it was killed."""
+    status = read_json(path / "status.json") or {}
+    if status.get("state") != "finished" and not alive(status):
+        facts = {"state": "failed", "error": error, "host": socket.gethostname(), "heartbeat": time.time()}
+        write_json(path / "status.json", status | facts)

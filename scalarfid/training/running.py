@@ -14,7 +14,7 @@ import torch
 import yaml
 from omegaconf import DictConfig
 
-from scalarfid.config import run_hash, run_name
+from scalarfid.config import run_hash, run_path
 from scalarfid.config.messages import to_plain
 from scalarfid.data import Dataset, check_weights, load
 from scalarfid.errors import ScalarFidError
@@ -72,7 +72,7 @@ def run(cfg: DictConfig, *, stop: StopRequest | None = None) -> RunResult:
     config = to_plain(cfg)
     dataset = _load_dataset(config)
     digest = run_hash(config, fingerprint=dataset.fingerprint, e0=dataset.e0)
-    path = Path(config["run"]["root"]) / config["run"]["experiment"] / run_name(config, digest)
+    path = run_path(config, digest)
     try:
         with RunDirectory(path) as directory:
             summary = read_json(path / SUMMARY)

@@ -1,0 +1,121 @@
+"""Hydra's side: a sweeper that composes every cell once, launchers that keep what fails in one cell there."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from scalarfid.config import compose
+from scalarfid.errors import ScalarFidError
+from scalarfid.log import log, setup_logging
+from scalarfid.sweep.caught import Caught
+from scalarfid.sweep.cells import Cell, Task, expand
+from scalarfid.sweep.ends import Attempt, End, report, settled
+from scalarfid.training.directory import HeldError
+
+
+class Grid(Sweeper):
+    """All combinations of the values given, the last word winning; every cell is composed once, by the launcher.
+
+    Args:
+        params: words of the configuration (``hydra.sweeper.params``), before those of the command line.
+        max_batch_size: of Hydra's own sweeper; a grid is one batch.
+    """
+
+    def __init__(self, params: Mapping[str, Any] | None = None, max_batch_size: int | None = None) -> None:  # noqa: ARG002 - Hydra's
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: Task, config: DictConfig) -> None:
+        """Make the launcher."""
+        self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> Sequence[Any]:
+        """Launch every combination.
+
+        Raises:
+            ScalarFidError: for a range, which has no end.
+        """
+        chosen: dict[str, list[str]] = {}
+        for override in self.parser.parse_overrides(
+            [f"{key}={value}" for key, value in self.params.items()] + arguments
+        ):
+            key = override.get_key_element()
+            if not override.is_sweep_override():
+                values = [override.get_value_element_as_str()]
+            elif override.is_discrete_sweep():
+                values = list(override.sweep_string_iterator())
+            else:
+                raise ScalarFidError(f"{override.input_line} has no finite number of values; list them: {key}=1,2.")
+            chosen[key] = [f"{key}={value}" for value in values]
+        return self.launcher.launch(list(product(*chosen.values())), 0)
+
+
+class GridLauncher(Launcher):
+    """Runs the cells of a grid that need it, and says at the end how each ended."""
+
+    def setup(self, *, hydra_context: Any, task_function: Task, config: DictConfig) -> None:  # noqa: ARG002 - Hydra's
+        """Take what Hydra gives."""
+        self.task, self.config = task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:  # noqa: ARG002 - Hydra's
+        """Run a grid.
+
+        Raises:
+            GridError: if a cell did not finish.
+        """
+        setup_logging()
+        cells, ends = expand(job_overrides), []
+        todo = []
+        for cell in cells:
+            end = settled(cell)
+            todo += [cell] if end is None else []
+            ends += [] if end is None else [end]
+        log.info("%d cells, %d to do.", len(cells), len(todo))
+        try:
+            for end in self.work(todo):
+                ends.append(end)
+                log.info("[%d/%d] %s: %s", len(ends), len(cells), end.how, end.cell.name)
+        except (KeyboardInterrupt, SystemExit):
+            with Caught():
+                self.conclude(cells, ends)
+            raise
+        self.conclude(cells, ends)
+        return []
+
+    def conclude(self, cells: Sequence[Cell], ends: Sequence[End]) -> None:
+        """Say how the cells ended, and raise if some did not finish."""
+        report(cells, ends)
+
+    @abstractmethod
+    def work(self, cells: Sequence[Cell]) -> Iterator[End]:
+        """Run these cells and yield the end of each as it comes."""
+
+
+class Serial(GridLauncher):
+    """One cell after the other in this process."""
+
+    def work(self, cells: Sequence[Cell]) -> Iterator[End]:
+        """Run these cells in their order; a signal ends the grid."""
+        for cell in cells:
+            yield settled(cell) or self._run(cell)
+
+    def _run(self, cell: Cell) -> End:
+        attempt = Attempt.at(cell)
+        with Caught() as caught:
+            self.task(compose(cell.words))
+            return End(cell, "finished")
+        if isinstance(caught.error, HeldError):
+            return End(cell, "held")
+        if not isinstance(caught.error, ScalarFidError):
+            log.error("%s", caught.text)
+        return attempt.ended(1, caught.text)

@@ -1,0 +1,86 @@
+"""Grids: what their cells are called, and that sizes from a budget are as good as sizes typed by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from omegaconf import OmegaConf
+
+from scalarfid.config import compose, conf_dir, run_hash, run_name
+from scalarfid.config.messages import to_plain
+from scalarfid.data.config import named, set_names
+from scalarfid.errors import ScalarFidError
+
+MOLECULE = "dataset.n_train=200 dataset.n_val=50 training.max_epochs=100"
+BY_HAND = {
+    "rmd17_ethanol": f"dataset=rmd17 dataset.molecule=ethanol {MOLECULE}",
+    "rmd17_aspirin": f"dataset=rmd17 dataset.molecule=aspirin {MOLECULE}",
+    "ag": "dataset=ag dataset.n_train=60 dataset.n_val=15 training.max_epochs=25",
+    "si": "dataset=si dataset.n_train=100 training.max_epochs=25 training.stress_weight=100",
+    "lif": "dataset=lif dataset.n_train=200 training.max_epochs=30 training.stress_weight=100",
+}
+GRIDS = ("ablation", "ablation_small", "smoke")
+
+
+def params(experiment):
+    """Values by key of an experiment's sweep, those of its parents included."""
+    settings = OmegaConf.load(conf_dir() / "experiment" / f"{experiment}.yaml")
+    parents = [entry for entry in settings.defaults if isinstance(entry, str)]
+    own = {key: str(value).split(",") for key, value in settings.hydra.sweeper.params.items()}
+    return {key: value for parent in parents for key, value in params(parent).items()} | own
+
+
+def cells(experiment):
+    """Overrides of every cell but for the seed."""
+    values = {key: value for key, value in params(experiment).items() if key != "seed"}
+    words = itertools.product(*([f"{key}={value}" for value in chosen] for key, chosen in values.items()))
+    return [[f"+experiment={experiment}", *chosen] for chosen in words]
+
+
+@pytest.mark.parametrize("data", BY_HAND)
+@pytest.mark.parametrize(("backbone", "probe"), [("nequip_small", "none"), ("allegro_small", "pan+pgs")])
+def test_a_cell_of_the_small_grid_is_the_run_of_the_same_words_typed_by_hand(data, backbone, probe):
+    arm = [f"backbone={backbone}", f"probe={probe}", "seed=3"]
+    cell = to_plain(compose(["+experiment=ablation_small", f"dataset={data}", *arm]))
+    run = to_plain(compose([*BY_HAND[data].split(), *arm, "run.experiment=ablation"]))
+    assert cell | {"budget": None} == run | {"budget": None}
+    facts = {"fingerprint": "0" * 64, "e0": {1: -1.0}}
+    assert run_name(cell, run_hash(cell, **facts)) == run_name(run, run_hash(run, **facts))
+
+
+def test_the_small_budget_is_that_of_the_large_grid_too():
+    small = compose(["+experiment=ablation_small", "dataset=si", "backbone=nequip_small"])
+    assert small == compose(["+experiment=ablation", "budget=small", "dataset=si", "backbone=nequip_small"])
+
+
+@pytest.mark.parametrize("experiment", GRIDS)
+def test_one_cell_of_each_kind_composes(experiment):
+    words = cells(experiment)
+    for step in (words[0], words[len(words) // 2], words[-1]):
+        to_plain(compose(step))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", GRIDS)
+def test_every_cell_composes(experiment):
+    for words in cells(experiment):
+        to_plain(compose(words))
+
+
+def test_the_grid_is_what_the_experiment_is_about():
+    grid = params("ablation_small")
+    assert len(cells("ablation")) * len(grid["seed"]) == 525
+    assert set(grid["dataset"]) == set(BY_HAND)
+    assert [name.removesuffix("_small") for name in grid["backbone"]] == params("ablation")["backbone"]
+
+
+def test_a_set_without_a_budget_is_one_line_that_says_what_to_give():
+    with pytest.raises(ScalarFidError, match=r"training\.max_epochs.*budget\.ethanol.*give training\.max_epochs="):
+        compose(["+experiment=ablation", "dataset=ethanol"])
+
+
+def test_a_choice_within_a_set_is_that_set_and_not_another():
+    assert named("rmd17_aspirin") == named("rmd17", molecule="aspirin")
+    assert "rmd17" in set_names()
+    assert "rmd17_aspirin" not in set_names()
