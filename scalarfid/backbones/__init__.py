@@ -16,7 +16,7 @@ from scalarfid.errors import ScalarFidError
 
 __all__ = ["Backbone", "Inputs", "backbone_names", "build_backbone"]
 
-_SUPPORT = {"base", "isolation"}
+_SUPPORT = {"base", "isolation", "nequip_family"}
 
 
 def backbone_names() -> list[str]:

@@ -11,11 +11,10 @@ import torch
 from allegro.model import AllegroModel
 from allegro.nn import Allegro_Module
 from nequip.data import AtomicDataDict, register_fields
-from nequip.nn import GraphModuleMixin, scatter
-from nequip.utils.global_state import set_global_state
+from nequip.nn import scatter
 from torch import Tensor, nn
 
-from scalarfid.backbones.nequip import NequIPFamily, common_arguments, edge_site, edge_state, insert
+from scalarfid.backbones.nequip_family import EdgeModule, NequIPFamily, common_arguments, edge_site, insert
 from scalarfid.sites import (
     Attachment,
     CoordinationOptions,
@@ -71,8 +70,6 @@ def build(
         envelope_power: p of f_c.
 
     """
-    set_global_state()
-    torch.set_default_dtype(dtype)
     model = AllegroModel(
         l_max=l_max,
         parity=parity,
@@ -113,7 +110,7 @@ class Allegro(NequIPFamily):
     def mount(self, attachment: Attachment, options: CoordinationOptions) -> None:
         """See :class:`Backbone`."""
         slot = EdgeSlot(self.sites.edge, attachment, options)
-        insert(self.sequence.radial_chemical_embed, "edge_site", EdgeModule(slot), after="bessel_encode")
+        insert(self.sequence.radial_chemical_embed, "edge_site", AllegroEdges(slot), after="bessel_encode")
         if attachment.has_messages:
             pairs = zip(self.sites.messages, attachment.messages, strict=True)
             gates = [MessageGate(site, probes) for site, probes in pairs]
@@ -123,17 +120,12 @@ class Allegro(NequIPFamily):
             self.mount_readout("edge_readout", AtomicDataDict.EDGE_FEATURES_KEY, probe, AtomicDataDict.EDGE_CUTOFF_KEY)
 
 
-class EdgeModule(GraphModuleMixin, nn.Module):
-    """The edge slot as one of nequip's modules: keeps the packed edge state beside the edge embedding."""
-
-    def __init__(self, slot: EdgeSlot) -> None:
-        super().__init__()
-        self.slot = slot
-        self._init_irreps(irreps_in={}, irreps_out={})
+class AllegroEdges(EdgeModule):
+    """Keeps the packed edge state beside the edge embedding."""
 
     def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
         """Read lengths and species, write the edge embedding and the packed edge state."""
-        state = edge_state(self.slot, data)
+        state = self.state(data)
         data[AtomicDataDict.EDGE_EMBEDDING_KEY] = state.features
         data[STATE_KEY] = state.pack()
         return data

@@ -11,9 +11,9 @@ import structures
 import torch
 from potentials import BACKBONES, build, perturb, tiny
 
-import scalarfid.backbones.nequip
+import scalarfid.backbones.nequip_family
 from scalarfid import ScalarFidError
-from scalarfid.backbones.nequip import ReadoutModule
+from scalarfid.backbones.nequip_family import ReadoutModule
 from scalarfid.probes.pgs_edge import PGSEdgeOptions, SpectralBasis
 from scalarfid.probes.pgs_readout import ESReadout, es_window
 from scalarfid.sites import EdgeSite, EdgeState, window
@@ -152,7 +152,7 @@ class CentreWindow(ReadoutModule):
 
 def test_without_zero_and_with_the_centres_window_allegro_jumps_where_a_dimer_shows_nothing(monkeypatch):
     monkeypatch.setattr(ESReadout, "forward", without_zero)
-    monkeypatch.setattr(scalarfid.backbones.nequip, "ReadoutModule", CentreWindow)
+    monkeypatch.setattr(scalarfid.backbones.nequip_family, "ReadoutModule", CentreWindow)
     potential = perturb(build("allegro_tiny", "pgs_readout"))
     assert checks.crossing(potential, structures.leaving_dimer)[0] < 1e-9
     assert checks.crossing(potential, structures.leaving_pair)[0] > 1e-4
