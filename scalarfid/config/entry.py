@@ -30,7 +30,8 @@ def launch(
     """Run a task as a Hydra application (overrides, ``--cfg job``, ``-m``, completion) and return the exit status.
 
     Args:
-        task: takes the checked configuration; in a sweep it is called once per job.
+        task: takes the checked configuration; in a sweep it is called once per job, and a job that fails on bad input
+            does not keep the others from running.
         config_name: file of ``conf/`` to compose.
         prepare: called before Hydra reads its configuration, to register plugins.
     """
@@ -38,10 +39,18 @@ def launch(
         sys.stdout.write(BASH)
         return 0
 
+    failures, here = [], os.getpid()
+
     @functools.wraps(task)
     def checked(cfg: DictConfig) -> None:
-        check(cfg)
-        task(cfg)
+        try:
+            check(cfg)
+            task(cfg)
+        except ScalarFidError as error:
+            complain(error)
+            if os.getpid() != here:  # a launcher's job on its own: its exit status must tell
+                raise
+            failures.append(error)
 
     register()
     if prepare is not None:
@@ -60,7 +69,7 @@ def launch(
     except KeyboardInterrupt:
         console.print("Interrupted; the same command starts again where it can.")
         return INTERRUPTED
-    return 0
+    return BAD_INPUT if failures else 0
 
 
 def _refuse_a_launcher_without_a_grid(words: Sequence[str]) -> None:

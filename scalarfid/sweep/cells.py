@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def state(self) -> str:
-        """What its directory says now: one of the states of a run, ``missing``, or ``no data`` where there is no path."""
+        """What its directory says now: a state of a run, ``missing``, or ``no data`` where there is no path."""
         return "no data" if self.path is None else state_of(self.path)
 
 

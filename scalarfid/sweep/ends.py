@@ -121,4 +121,4 @@ def _by_error(ends: Iterable[End]) -> dict[str, list[str]]:
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1].strip() if lines else "no reason recorded"
+    return lines[-1].strip().removeprefix("error: ") if lines else "no reason recorded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -64,8 +65,8 @@ class GridLauncher(Launcher):
     """Runs the cells of a grid that need it, and says at the end how each ended."""
 
     def setup(self, *, hydra_context: Any, task_function: Task, config: DictConfig) -> None:  # noqa: ARG002 - Hydra's
-        """Take what Hydra gives."""
-        self.task, self.config = task_function, config
+        """Take what Hydra gives; of the task what an entry point has wrapped, which raises its errors."""
+        self.task, self.config = inspect.unwrap(task_function), config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:  # noqa: ARG002 - Hydra's
         """Run a grid.

@@ -19,9 +19,10 @@ from scalarfid.sweep.slurm import requeue
 from scalarfid.sweep.worker import command_to_file
 from scalarfid.training.stopping import StopRequest
 
-PRELOAD = ("scalarfid.train", "scalarfid.training.running")
+PRELOAD = ["scalarfid.training.running", "scalarfid.potential", "scalarfid.results.plots"]
 """Imported once, by a server that every cell's process is forked from."""
-TAIL = 2000
+TAIL = 8000
+"""Characters of a log that are kept as the error of a cell that recorded none itself."""
 
 
 class Parallel(GridLauncher):
@@ -57,7 +58,7 @@ class Parallel(GridLauncher):
     def _fill(self, waiting: deque[Cell], running: dict[ForkServerProcess, Attempt]) -> Iterator[End]:
         """Start cells as long as there are processes to spare; yield those that need none any more."""
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOAD))
+        context.set_forkserver_preload(PRELOAD)
         while waiting and len(running) < self.processes:
             cell = waiting.popleft()
             end = settled(cell)

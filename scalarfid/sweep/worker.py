@@ -21,7 +21,7 @@ def command_to_file(words: list[str], file: str) -> None:
     """The same in a process group of its own (a terminal's Ctrl-C is for the launcher), its output added to a file."""
     os.setpgid(0, 0)
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number in (1, 2):
         os.dup2(log, number)
     command(words)
