@@ -71,7 +71,6 @@ def verdicts(group: Group, rows: Sequence[Comparison]) -> Sheet:
     notes = ["Change: mean over seeds of (arm − reference)/reference; negative is better. E is per atom."]
     lonely = [arm.label for arm in group.arms if arm.probe in CONTROLS and not group.named(CONTROLS[arm.probe])]
     notes += [f"No control in this group for {', '.join(lonely)}."] if lonely else []
-    notes += [] if group.named(BARE) else [f"No arm “{BARE}” in this group: nothing to compare with."]
     return Sheet("Arms paired by seed", header, body, notes)
 
 

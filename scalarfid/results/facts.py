@@ -7,7 +7,7 @@ from typing import Any
 
 from scalarfid.results.cells import PACKAGES, Cell
 from scalarfid.results.comparison import UNMATCHED, Comparison, control_of, mismatch
-from scalarfid.results.groups import Group
+from scalarfid.results.groups import BARE, Group
 
 FLAT = 2.0
 """% by which the best validation force MAE may still fall over the last fifth of the epochs."""
@@ -47,6 +47,8 @@ def fixed(cell: Cell) -> list[str]:
 
 def family(rows: Sequence[Comparison]) -> str:
     """How many tests are corrected together, and what a verdict means."""
+    if not rows:
+        return f"No arm shares a seed with “{BARE}” or with its control here: nothing to compare with."
     tests = sum(row.adjusted is not None for row in rows)
     return (
         f"Verdicts: paired t tests of the relative change of the MAE, p after Holm's correction over the {tests} rows "

@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from scalarfid.results.comparison import Comparison, quantities
 from scalarfid.results.groups import Group
@@ -32,6 +32,10 @@ BINS = {
     "nearest_neighbour": "distance to the nearest neighbour (Å, lower end of bin)",
 }
 GRID = "0.92"
+EARLY = 0.05
+"""Fraction of the epochs whose errors may leave the figure of learning curves."""
+BESIDE = 0.2
+"""Distance of the seeds' points from the interval, in rows."""
 MANY = 8
 """Bins from which on their labels are set small."""
 SPREAD = 0.3
@@ -93,14 +97,14 @@ class View:
 def pictures(group: Group, rows: Sequence[Comparison]) -> list[Picture]:
     """Every figure of a group for which its cells have numbers."""
     look = styles(group)
-    found = list(_curves(group, look))
+    found: list[Picture] = []
     for split in group.splits:
         view = View(group, look, split, f", {split}" if len(group.splits) > 1 else "")
-        for quantity in quantities(group, split):
+        for quantity in sorted(quantities(group, split), key=lambda quantity: quantity.label != "forces"):
             about = [row for row in rows if row.quantity == quantity and row.split == split]
             found += list(_errors(view, quantity, about))
         found += [*_costs(view), *_places(view)]
-    return found
+    return [*found, *_curves(group, look)]
 
 
 def _curves(group: Group, style: Mapping[str, Style]) -> Iterator[Picture]:
@@ -117,12 +121,6 @@ def _curves(group: Group, style: Mapping[str, Style]) -> Iterator[Picture]:
 
 def _errors(view: View, quantity: Quantity, rows: Sequence[Comparison]) -> Iterator[Picture]:
     name = NAMES[quantity.label]
-    yield Picture(
-        f"{view.split}-error-{quantity.label}",
-        f"Test {name} MAE by arm{view.suffix}",
-        "Small: seeds; large: their mean with its 95 % t interval (arms not paired).",
-        partial(_draw_errors, view, quantity),
-    )
     if rows:
         claim = " Grey band: the paper's claim." if any(row.claim for row in rows) else ""
         yield Picture(
@@ -132,6 +130,12 @@ def _errors(view: View, quantity: Quantity, rows: Sequence[Comparison]) -> Itera
             f"correction.{claim}",
             partial(_draw_changes, view.style, rows),
         )
+    yield Picture(
+        f"{view.split}-error-{quantity.label}",
+        f"Test {name} MAE by arm{view.suffix}",
+        "Small: seeds; large: their mean with its 95 % t interval (arms not paired).",
+        partial(_draw_errors, view, quantity),
+    )
 
 
 def _costs(view: View) -> Iterator[Picture]:
@@ -157,8 +161,9 @@ def _places(view: View) -> Iterator[Picture]:
 
 
 def _draw_curves(group: Group, style: Mapping[str, Style], quantity: Quantity, axes: Axes) -> None:
+    key = f"val/{quantity.metric}_mae"
     for arm in group.arms:
-        look, key = style[arm.label], f"val/{quantity.metric}_mae"
+        look = style[arm.label]
         curves = [_curve(cell.get("history"), key) for cell in arm.cells.values()]
         for epochs, values in curves:
             axes.plot(epochs, MEV * values, color=look.color, linewidth=0.6, alpha=0.35)
@@ -168,7 +173,18 @@ def _draw_curves(group: Group, style: Mapping[str, Style], quantity: Quantity, a
             mean = MEV * np.exp(np.mean(logs, axis=0))
             axes.plot(epochs, mean, look.line, color=look.color, linewidth=1.7, label=arm.label)
     axes.set(xlabel="epoch", ylabel=f"validation {NAMES[quantity.label]} MAE ({quantity.shown_unit})", yscale="log")
-    axes.grid(which="both", color=GRID, linewidth=0.6)
+    axes.set_ylim(top=_start(group, key))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(color=GRID, linewidth=0.6)
+
+
+def _start(group: Group, key: str) -> float | None:
+    """Where the axis of learning curves ends: above all errors but those of the first twentieth of the epochs."""
+    curves = [_curve(cell.get("history"), key) for cell in group.cells]
+    later = [MEV * values[epochs >= EARLY * epochs[-1]].max() for epochs, values in curves if epochs.size]
+    return 1.1 * max(later) if later else None
 
 
 def _draw_errors(view: View, quantity: Quantity, axes: Axes) -> None:
@@ -176,7 +192,7 @@ def _draw_errors(view: View, quantity: Quantity, axes: Axes) -> None:
     for i, arm in enumerate(arms):
         found = [cell.error(view.split, f"{quantity.metric}_mae") for cell in arm.cells.values()]
         values = [MEV * value for value in found if value is not None]
-        _points(axes, values, [i] * len(values), view.style[arm.label], upright=False)
+        _points(axes, values, [i] * len(values), view.style[arm.label], upright=False, beside=BESIDE)
     _rows(axes, [arm.label for arm in arms], f"{NAMES[quantity.label]} MAE ({quantity.shown_unit})")
 
 
@@ -186,7 +202,7 @@ def _draw_changes(style: Mapping[str, Style], rows: Sequence[Comparison], axes: 
         if row.claim:
             axes.barh(i, row.claim[1] - row.claim[0], left=row.claim[0], height=0.8, color="0.82", zorder=0)
         look = replace(style[row.arm.label], filled=row.told)
-        _points(axes, row.changes, [i] * len(row.changes), look, upright=False)
+        _points(axes, row.changes, [i] * len(row.changes), look, upright=False, beside=BESIDE)
     labels = [f"{row.arm.label} vs {row.reference.label}" for row in rows]
     _rows(axes, labels, "change of the MAE (%), negative is better")
 
@@ -216,12 +232,12 @@ def _draw_bins(view: View, kind: str, axes: Axes) -> None:
     atoms = {row["bin"]: row["atoms"] for cell in cells for row in cell.get("binned", view.split, kind) or ()}
     bins = sorted(atoms)
     for i, arm in enumerate(arms):
-        shift = SPREAD * (2 * i / max(1, len(arms) - 1) - 1)
+        shift, near = SPREAD * (2 * i / max(1, len(arms) - 1) - 1), BESIDE * 2 * SPREAD / len(arms)
         rows = [row for cell in arm.cells.values() for row in cell.get("binned", view.split, kind) or ()]
         for place, where in enumerate(bins):
             values = [MEV * row["forces_mae"] for row in rows if row["bin"] == where]
             label = arm.label if place == 0 else None
-            _points(axes, values, [place + shift] * len(values), view.style[arm.label], label=label)
+            _points(axes, values, [place + shift] * len(values), view.style[arm.label], label=label, beside=near)
     small = 6 if len(bins) > MANY else 8
     axes.set_xticks(range(len(bins)), [f"{where}\n({atoms[where]})" for where in bins], fontsize=small)
     axes.set(xlabel=BINS[kind], ylabel="force MAE (meV/Å)", ylim=(0, None))
@@ -234,10 +250,14 @@ def _points(
     places: Sequence[float],
     look: Style,
     *,
+    beside: float = 0.0,
     upright: bool = True,
     label: str | None = None,
 ) -> None:
-    """Draw every value small and their mean large with its 95 % t interval; ``places`` are on the other axis."""
+    """Draw every value small and their mean large with its 95 % t interval.
+
+    ``places`` are on the other axis; the small points are shifted there by ``beside``.
+    """
     if not values:
         return
 
@@ -245,7 +265,8 @@ def _points(
         axes.plot(*((at, heights) if upright else (heights, at)), *line, color=look.color, **how)
 
     place, mean, interval = float(np.mean(places)), float(np.mean(values)), mean_interval(values)
-    plot(places, values, linestyle="none", marker=look.marker, markersize=3, alpha=0.45, markeredgewidth=0, zorder=2)
+    small = [place + beside for place in places]
+    plot(small, values, linestyle="none", marker=look.marker, markersize=3.5, alpha=0.6, markeredgewidth=0, zorder=2)
     if interval:
         plot([place, place], interval, "-", linewidth=1.3, zorder=3)
     plot([place], [mean], linestyle="none", markersize=6, zorder=4, label=label, **look.point)

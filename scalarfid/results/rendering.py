@@ -14,6 +14,11 @@ from scalarfid.results.content import Section, Sheet
 from scalarfid.results.looks import Style
 from scalarfid.results.tables import markdown
 
+TEXT = {
+    "arm", "against", "group", "split", "MAE of", "verdict", "change by seed (%)", "quantity", "hash", "seeds", "what",
+    "cell", "probe", "what differs", "its value", "the group's value", "run directory", "state",
+}  # fmt: skip
+"""Columns of words, set to the left."""
 VERDICTS = ("improves", "worse", "cannot tell")
 TEX = {
     "\\": r"\textbackslash{}", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
@@ -86,7 +91,7 @@ def _environment(**delimiters: str) -> Environment:
         **delimiters,
     )
     environment.filters |= {"tex": tex, "sheet": _sheet}
-    environment.globals["verdict"] = verdict
+    environment.globals |= {"verdict": verdict, "is_text": TEXT.__contains__}
     return environment
 
 

@@ -7,10 +7,12 @@ import pytest
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
+from results.sweeps import train_sweep
 
 import scalarfid
 from scalarfid.data import load, named
 from scalarfid.potential import save
+from scalarfid.results.writing import write_report
 
 CUTOFF = 3.5
 
@@ -59,3 +61,15 @@ def model_file(potential, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     save(potential, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory):
+    """Folder of nine runs that were really trained: three arms at three seeds."""
+    return train_sweep(tmp_path_factory.mktemp("sweep"))
+
+
+@pytest.fixture(scope="session")
+def reported(sweep, tmp_path_factory):
+    """Folder of their report."""
+    return write_report([sweep], tmp_path_factory.mktemp("report")).page.parent

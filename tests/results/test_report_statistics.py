@@ -1,0 +1,47 @@
+"""Paired tests and Holm's correction against scipy and a published example."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scalarfid.results.paired import Paired, holm, mean_interval, paired, relative_changes
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 30])
+def test_interval_and_p_are_those_of_scipy(n):
+    changes = np.random.default_rng(n).normal(-3.0, 5.0, n)
+    oracle = stats.ttest_1samp(changes, 0.0)
+    ends = oracle.confidence_interval(0.95)
+    result = paired(changes.tolist())
+    assert result.p == pytest.approx(oracle.pvalue)
+    assert (result.low, result.high) == pytest.approx((ends.low, ends.high))
+    assert mean_interval(changes.tolist()) == (result.low, result.high)
+
+
+@pytest.mark.parametrize("changes", [[-5.0], [-5.0, -5.0, -5.0], [0.0, 0.0], [0.1 + 0.2, 0.3]])
+def test_without_spread_there_is_no_interval_and_no_warning(changes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert paired(changes) == Paired(len(changes), float(np.mean(changes)))
+
+
+def test_changes_are_relative_to_the_reference_of_the_same_pair():
+    assert relative_changes([1.0, 3.0], [2.0, 2.0]) == [-50.0, 50.0]
+
+
+def test_holm_of_a_worked_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
+
+
+def test_holm_keeps_the_order_and_is_never_below_the_plain_p():
+    p = np.random.default_rng(0).uniform(size=20)
+    adjusted = np.array(holm(p.tolist()))
+    assert (adjusted >= p).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
