@@ -133,8 +133,8 @@ def _cost_notes(group: Group) -> list[str]:
     frame = f" ({atoms} atoms, {edges} edges)" if atoms else ""
     return [
         f"FLOPs: energy and forces of the first test frame{frame} at inference. Δ: against {BARE}; of times, paired by "
-        "seed. Times and memory are mean ± standard deviation over seeds; memory is that of the whole process, which "
-        "earlier runs in the same process may have raised."
+        "seed. Times and memory: mean ± standard deviation over seeds, whatever else the machine did. Memory is that "
+        "of the whole process, which earlier runs in the same process may have raised."
     ]
 
 
@@ -182,8 +182,8 @@ def unfinished(found: Sequence[Unfinished]) -> Sheet:
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    """A number with its sign, a true minus; what rounds to zero has none."""
+    return f"{value:+.{digits}f}".replace("-", "−") if round(value, digits) else f"{0:.{digits}f}"
 
 
 def _short(row: Comparison) -> list[str]:

@@ -29,7 +29,7 @@ def caption(group: Group, rows: Sequence[Comparison]) -> list[str]:
 
 
 def fixed(cell: Cell) -> list[str]:
-    """Phrases on split, cutoff, energies, budget, code and packages; those that the summary tells."""
+    """Phrases on split, cutoff, energies, budget, code and packages, and on which of them the summary is silent."""
     frames, e0 = cell.get("n_frames") or {}, cell.get("e0") or {}
     versions = {name: cell.get("versions", name) for name in PACKAGES}
     phrases = [
@@ -42,7 +42,9 @@ def fixed(cell: Cell) -> list[str]:
         ("code", cell.get("code")),
         ("packages", _listed({name: version for name, version in versions.items() if version})),
     ]
-    return [f"{name} {phrase}" for name, phrase in phrases if phrase]
+    unknown = ", ".join(name for name, phrase in phrases if not phrase)
+    told = [f"{name} {phrase}" for name, phrase in phrases if phrase]
+    return [*told, *([f"not recorded, so perhaps not equal: {unknown}"] if unknown else [])]
 
 
 def family(rows: Sequence[Comparison]) -> str:
@@ -50,6 +52,8 @@ def family(rows: Sequence[Comparison]) -> str:
     if not rows:
         return f"No arm shares a seed with “{BARE}” or with its control here: nothing to compare with."
     tests = sum(row.adjusted is not None for row in rows)
+    if not tests:
+        return "Verdicts: none, since no row has two seeds or more that differ."
     return (
         f"Verdicts: paired t tests of the relative change of the MAE, p after Holm's correction over the {tests} rows "
         "of this table that have a test; “improves” and “worse” where it is below 0.05, “cannot tell” otherwise. "

@@ -197,6 +197,7 @@ def _draw_errors(view: View, quantity: Quantity, axes: Axes) -> None:
 
 
 def _draw_changes(style: Mapping[str, Style], rows: Sequence[Comparison], axes: Axes) -> None:
+    axes.use_sticky_edges = False
     axes.axvline(0.0, color="0.4", linewidth=0.8)
     for i, row in enumerate(rows):
         if row.claim:

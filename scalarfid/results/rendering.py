@@ -19,6 +19,8 @@ TEXT = {
     "cell", "probe", "what differs", "its value", "the group's value", "run directory", "state",
 }  # fmt: skip
 """Columns of words, set to the left."""
+LONG = {"group", "cell", "run directory"}
+"""Those of them that are broken into lines on a narrow screen."""
 VERDICTS = ("improves", "worse", "cannot tell")
 TEX = {
     "\\": r"\textbackslash{}", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
@@ -91,8 +93,13 @@ def _environment(**delimiters: str) -> Environment:
         **delimiters,
     )
     environment.filters |= {"tex": tex, "sheet": _sheet}
-    environment.globals |= {"verdict": verdict, "is_text": TEXT.__contains__}
+    environment.globals |= {"verdict": verdict, "kind": _kind}
     return environment
+
+
+def _kind(column: str) -> str:
+    """Class of the cells of a column."""
+    return "text long" if column in LONG else "text" if column in TEXT else "number"
 
 
 def _sheet(sheet: Sheet) -> str:

@@ -173,7 +173,9 @@ def test_old_summaries_without_facts_are_shown_and_not_compared(folder):
     group = only_group(folder)
     assert len(group.cells) == 9
     assert all(picture.svg() for picture in pictures(group, comparisons(group)))
-    report(folder)
+    assert (
+        "not recorded, so perhaps not equal: the split, cutoff, precision, E0, scale, budget, code" in report(folder)[2]
+    )
 
 
 def test_verdicts_hold_after_correction_only(sweep, tmp_path):
@@ -204,7 +206,9 @@ def test_equal_values_are_no_evidence(sweep, tmp_path):
     errors = {"none": [0.1, 0.1, 0.1], "pan": [0.05, 0.05, 0.05]}
     rows_ = comparisons(only_group(invent(cell(sweep, "none", 0), tmp_path / "runs", errors)))
     assert [row.verdict for row in rows_] == ["cannot tell (no spread)"]
-    assert "cannot tell (no spread)" in report(tmp_path / "runs")[2]
+    text = report(tmp_path / "runs")[2]
+    assert "cannot tell (no spread)" in text
+    assert "no row has two seeds or more that differ" in text
 
 
 def test_a_sweep_without_bare_runs_is_reported_without_verdicts(sweep, tmp_path):
