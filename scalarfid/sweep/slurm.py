@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import subprocess
 from collections.abc import Iterable
 
 from scalarfid.log import log
+from scalarfid.training.directory import slurm_job
 
 PATIENCE = 60
 """Seconds to wait for an answer of SLURM's."""
@@ -21,12 +21,12 @@ def requeue(signum: int) -> None:
     the job still counts as running; one that was cancelled or has run out of time does not. submitit's own handler,
     which counts time-outs, does it where there is one. Processes of a parallel launcher leave it to their parent.
     """
-    if "SLURM_JOB_ID" not in os.environ or multiprocessing.parent_process() is not None or signum == signal.SIGINT:
+    job = slurm_job()
+    if job is None or multiprocessing.parent_process() is not None or signum == signal.SIGINT:
         return
     handler = signal.getsignal(signum)
     if callable(handler):
         handler(signum, None)  # submitit's, which exits; for TERM it only logs
-    job = os.environ["SLURM_JOB_ID"]
     if signum == signal.SIGTERM and queue([job]).get(job) != "RUNNING":
         return
     answer = ask("scontrol", "requeue", job)
@@ -39,16 +39,15 @@ def requeue(signum: int) -> None:
 
 
 def queue(jobs: Iterable[str]) -> dict[str, str]:
-    """State of each job that is in the queue by its id (``12`` and, in an array, ``12_3``), those of arrays by both.
+    """State of each job that is in the queue by its name: ``12``, or ``12_3`` in an array.
 
     Raises:
         ConnectionError: SLURM does not answer.
     """
-    answer = ask("squeue", "--noheader", "--array", "--jobs", ",".join(jobs), "--format", "%i %A %T")
+    answer = ask("squeue", "--noheader", "--array", "--jobs", ",".join(jobs), "--format", "%i %T")
     if answer is None or (answer.returncode != 0 and "Invalid job id" not in answer.stderr):
         raise ConnectionError("squeue: " + ("no answer" if answer is None else answer.stderr.strip()))
-    rows = [line.split() for line in answer.stdout.splitlines()]
-    return {name: state for name_in_array, own, state in rows for name in (name_in_array, own)}
+    return dict(line.split() for line in answer.stdout.splitlines())
 
 
 def ask(*words: str) -> subprocess.CompletedProcess[str] | None:

@@ -152,7 +152,7 @@ class RunDirectory:
             "state": "running",
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "slurm_job": os.environ.get("SLURM_JOB_ID"),
+            "slurm_job": slurm_job(),
             "token": self.token,
             "started": time.time(),
             **facts,
@@ -200,6 +200,12 @@ class RunDirectory:
             self.record()
 
 
+def slurm_job() -> str | None:
+    """Name of this SLURM job, None outside of one; ``12_3`` in an array, where a bare number may mean all of it."""
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
 def job_gone(job: str | None) -> bool:
     """Whether SLURM says that a job is no longer there; false when it cannot be asked."""
     if not job or shutil.which("squeue") is None:
@@ -216,7 +222,7 @@ def job_gone(job: str | None) -> bool:
 
 def _requeued_from(job: str | None) -> bool:
     """Whether a job is this one, which SLURM has started again, perhaps on another node."""
-    return job is not None and job == os.environ.get("SLURM_JOB_ID") and bool(os.environ.get("SLURM_RESTART_COUNT"))
+    return job is not None and job == slurm_job() and bool(os.environ.get("SLURM_RESTART_COUNT"))
 
 
 def alive(status: Mapping[str, Any]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from scalarfid.seeds import derive_seed
 from scalarfid.training import checkpoint
 from scalarfid.training.batches import EpochBatches
 from scalarfid.training.binned import BinnedErrors
-from scalarfid.training.directory import Interrupted, RunDirectory
+from scalarfid.training.directory import Interrupted, RunDirectory, slurm_job
 from scalarfid.training.display import Display
 from scalarfid.training.fitting import device_of, fit
 from scalarfid.training.history import History
@@ -139,7 +138,7 @@ def _train(
 
 def _requeued(directory: RunDirectory) -> bool:
     """Whether this is the SLURM job that began the run by force, started again: it goes on where it was."""
-    status, job = directory.recorded(), os.environ.get("SLURM_JOB_ID")
+    status, job = directory.recorded(), slurm_job()
     return job is not None and status.get("slurm_job") == job and status.get("state") != "finished"
 
 

@@ -1,0 +1,175 @@
+"""Grids on a real SLURM, disturbed in every way, end as they would have ended undisturbed, to the last bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from slurm.cluster import wait_for
+from training.runs import assert_same_record, overrides, train
+
+from scalarfid.files import read_json, write_json
+from scalarfid.training.directory import RunDirectory, job_gone, state_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+LONG = ("training.max_epochs=60", "training.validate_every=3", "run.threads=1")
+JOBS = ("hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1")
+SEEDS = (0, 1, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Run directories by seed."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    return {seed: train(root, *LONG, f"seed={seed}").directory for seed in SEEDS}
+
+
+class Grid:
+    """The command for a grid over seeds, in another process."""
+
+    def __init__(self, root, launcher, *more):
+        self.root, self.out = root, root / f"out-{time.monotonic_ns()}"
+        root.mkdir(exist_ok=True)
+        words = ["-m", *overrides(root, *LONG), f"hydra/launcher={launcher}", *JOBS, *more]
+        with self.out.open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scalarfid.train", *words], stdout=out, stderr=out,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
+
+    def end(self, seconds=300):
+        """Exit status, and what was said on one line."""
+        code = self.process.wait(seconds)
+        return code, " ".join(self.out.read_text().split())
+
+
+class Cell:
+    """A cell on its way, found by its seed."""
+
+    def __init__(self, root, seed):
+        self.root, self.seed = root, seed
+
+    @property
+    def directory(self):
+        return next(iter(self.root.glob(f"default/mace-*-s{self.seed}-*")), None)
+
+    @property
+    def status(self):
+        return (self.directory and read_json(self.directory / "status.json")) or {}
+
+    def rows(self):
+        file = self.directory and self.directory / "metrics.csv"
+        return file.read_text().count("\n") - 1 if file and file.is_file() else 0
+
+    def training(self):
+        """Wait until it trains; the SLURM job that does it."""
+        began = self.rows()
+        wait_for(lambda: self.rows() > began and self.status.get("state") == "running", self.describe, seconds=120)
+        return self.status["slurm_job"]
+
+    def ended(self, state):
+        wait_for(lambda: self.status.get("state") == state, self.describe, seconds=120)
+
+    def describe(self):
+        return f"seed {self.seed}: {self.rows()} rows, {self.status}"
+
+
+def start_again(slurm, *jobs):
+    """Jobs that were put back into the queue need not wait out SLURM's two minutes."""
+    for job in jobs:
+        wait_for(lambda job=job: slurm.state(job) == "PENDING", lambda job=job: f"{job} is {slurm.state(job)}")
+        slurm.ask("scontrol", "update", f"jobid={job}", "starttime=now")
+
+
+def assert_undisturbed(cell, expected):
+    assert cell.status["state"] == "finished"
+    assert_same_record(cell.directory, expected)
+    one, other = (read_json(path / "summary.json") for path in (cell.directory, expected))
+    assert one["metrics"] == other["metrics"]
+
+
+def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturbed, tmp_path):
+    grid = Grid(tmp_path / "runs", "slurm", "seed=0,1,2,3")
+    cells = [Cell(grid.root, seed) for seed in SEEDS]
+
+    requeued = cells[0].training()
+    slurm.signal(requeued, "USR2")
+    cells[1].training()
+    os.kill(cells[1].status["pid"], signal.SIGKILL)
+    slurm.ask("scancel", cells[2].training())
+    again = cells[3].training()
+    slurm.signal(again, "TERM")  # preemption on a cluster that knows no other signal
+    start_again(slurm, requeued, again)
+
+    code, said = grid.end()
+    assert code == 2, said
+    assert "4 cells: 2 finished; 1 interrupted, the same command goes on; 1 failed." in said
+    assert cells[1].directory.name in said
+    assert [cell.status["state"] for cell in cells] == ["finished", "failed", "interrupted", "finished"]
+    assert cells[1].status["error"]
+
+    tokens = [cell.status["token"] for cell in cells]
+    code, said = Grid(tmp_path / "runs", "slurm", "seed=0,1,2,3").end()
+    assert code == 0, said
+    assert "4 cells: 2 finished; 2 skipped, finished before." in said
+    assert [cell.status["token"] == token for cell, token in zip(cells, tokens, strict=True)] == [
+        True, False, False, True
+    ]  # fmt: skip
+    for cell in cells:
+        assert_undisturbed(cell, undisturbed[cell.seed])
+
+
+def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, undisturbed, tmp_path):
+    logger = ("logger=wandb", "logger.offline=true")
+    root, node = tmp_path / "runs", f"nodename={slurm.host}"
+    code, said = Grid(root, "sbatch", "seed=0,1", *logger).end()
+    assert code == 0, said
+    (script,) = root.glob("default/.sweep/sbatch-*/array.sbatch")
+    assert f"sbatch {script}" in said
+
+    slurm.ask("scontrol", "update", node, "state=drain", "reason=test")
+    array = slurm.ask("sbatch", "--parsable", str(script))
+    time.sleep(3)
+    assert set(slurm.state(array).split()) == {"PENDING"}
+    slurm.ask("scontrol", "update", node, "state=resume")
+
+    cells = [Cell(root, seed) for seed in (0, 1)]
+    jobs = [cell.training() for cell in cells]
+    slurm.ask("scontrol", "update", node, "state=drain", "reason=test")
+    assert jobs == [cell.training() for cell in cells]  # what runs there goes on
+    slurm.ask("scontrol", "update", node, "state=resume")
+    first = [(cell.directory / "checkpoints" / "wandb_id").read_text() for cell in cells]
+
+    urgent = slurm.ask("sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
+    for cell in cells:
+        cell.ended("interrupted")
+    wait_for(lambda: slurm.state(urgent) == "", lambda: f"urgent job: {slurm.state(urgent)}")
+    start_again(slurm, *jobs)
+    for cell, job, wandb_id in zip(cells, jobs, first, strict=True):
+        cell.ended("finished")
+        assert cell.status["slurm_job"] == job
+        assert_undisturbed(cell, undisturbed[cell.seed])
+        assert len(list(cell.directory.glob(f"wandb/offline-run-*-{wandb_id}"))) == 2
+        assert len(list(cell.directory.glob("wandb/offline-run-*"))) == 2
+
+
+def test_a_holder_counts_as_long_as_its_job_is_in_the_queue_and_runs(slurm, tmp_path):
+    path = tmp_path / "run"
+    job = slurm.ask("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 300")
+    wait_for(lambda: slurm.state(job) == "RUNNING", lambda: slurm.state(job))
+    path.mkdir()
+    status = {"state": "running", "host": "elsewhere", "pid": 1, "slurm_job": job, "heartbeat": time.time()}
+    write_json(path / "status.json", status)
+    assert state_of(path) == "running"
+    assert not job_gone(job)
+    slurm.ask("scancel", job)
+    wait_for(lambda: job_gone(job), lambda: slurm.state(job))
+    assert state_of(path) == "interrupted"
+    with RunDirectory(path) as directory:
+        directory.begin("seed: 0\n", anew=False)
+    assert state_of(path) == "finished"

@@ -1,0 +1,132 @@
+"""Launchers: what fails in one cell stays there, what is finished or held is left alone, and the end is said."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sweep.grids import Runs, leave, ready, seeds, throw, words
+
+from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json
+from scalarfid.log import log
+from scalarfid.sweep.cells import expand
+from scalarfid.sweep.cluster import Sbatch
+from scalarfid.sweep.ends import GridError
+from scalarfid.sweep.launching import Serial
+
+
+@pytest.fixture
+def said(caplog, monkeypatch):
+    """What was logged, on one line."""
+    monkeypatch.setattr(log, "handlers", [logging.NullHandler()])
+    monkeypatch.setattr(log, "propagate", True)
+    caplog.set_level(logging.INFO, logger="scalarfid")
+    return lambda: " ".join(caplog.messages)
+
+
+def launch(root, task, jobs):
+    return ready(Serial(), root, task).launch(jobs, 0)
+
+
+def test_an_exception_of_any_kind_stays_in_its_cell_and_is_in_its_status(tmp_path, said):
+    jobs = seeds(tmp_path, 4)
+    runs = Runs(
+        jobs,
+        early={0: throw(ScalarFidError("no such label")), 1: throw(KeyError("lost"))},
+        late={2: throw(MemoryError("too large"))},
+    )
+    with pytest.raises(GridError, match="3 of 4"):
+        launch(tmp_path, runs, jobs)
+    assert runs.seen == [0, 1, 2, 3]
+    cells = expand(jobs)
+    assert [cell.state for cell in cells] == ["failed", "failed", "failed", "finished"]
+    errors = [read_json(cell.path / "status.json").get("error", "") for cell in cells]
+    assert errors[0] == "no such label"
+    assert all("Traceback" in text for text in errors[1:3])
+    assert ["lost" in errors[1], "too large" in errors[2]] == [True, True]
+    assert "4 cells: 1 finished; 3 failed." in said()
+    for cell, reason in zip(cells, ("no such label", "KeyError: 'lost'", "MemoryError: too large"), strict=False):
+        assert f"error: {cell.name}: {reason}" in said()
+
+
+def test_the_same_command_does_only_what_is_missing(tmp_path, said):
+    jobs = seeds(tmp_path, 3)
+    with pytest.raises(GridError):
+        launch(tmp_path, Runs(jobs, early={1: throw(RuntimeError("once"))}), jobs)
+    again = Runs(jobs)
+    launch(tmp_path, again, jobs)
+    assert again.seen == [1]
+    assert "3 cells: 1 finished; 2 skipped, finished before." in said()
+    forced = Runs(jobs)
+    launch(tmp_path, forced, [[*job, "run.force=true"] for job in jobs])
+    assert forced.seen == [0, 1, 2]
+
+
+def test_a_cell_that_another_process_has_is_left_to_it_and_is_no_failure(tmp_path, said):
+    jobs = seeds(tmp_path, 3)
+    cells = expand(jobs)
+    leave(cells[0].path, state="running", pid=1)
+    runs = Runs(jobs, early={1: lambda: leave(cells[1].path, state="running", pid=1)})  # taken at the last moment
+    launch(tmp_path, runs, jobs)
+    assert runs.seen == [1, 2]
+    assert "3 cells: 1 finished; 2 left to another process that has them." in said()
+
+
+def test_data_that_cannot_be_used_fail_their_own_cells_and_are_named_once(tmp_path, said):
+    good = [words(tmp_path, "seed=7")]
+    runs = Runs(good)
+    absent = [[*job, "dataset=file", f"dataset.path={tmp_path}/absent.xyz"] for job in seeds(tmp_path, 2)]
+    absent = [[word for word in job if word != "dataset=ethanol"] for job in absent]
+    with pytest.raises(GridError, match="2 of 3"):
+        launch(tmp_path, runs, [*absent, *good])
+    assert runs.seen == [7]
+    assert said().count("error: ") == 1
+    assert "absent.xyz" in said()
+
+
+def test_a_stop_ends_the_grid_and_says_what_was_not_begun(tmp_path, said):
+    jobs = seeds(tmp_path, 4)
+    runs = Runs(jobs, late={1: lambda: sys.exit(143)})
+    with pytest.raises(SystemExit) as end:
+        launch(tmp_path, runs, jobs)
+    assert end.value.code == 143
+    assert runs.seen == [0, 1]
+    assert "4 cells: 1 finished; 3 not begun." in said()
+
+
+def test_a_configuration_that_does_not_compose_stops_the_grid_before_its_first_cell(tmp_path):
+    runs = Runs([words(tmp_path)])
+    with pytest.raises(ScalarFidError, match="did you mean 'pan'"):
+        launch(tmp_path, runs, [words(tmp_path), ["probe=pn"]])
+    assert runs.seen == []
+
+
+OPTIONS = {
+    "name": "grid", "partition": "short", "account": None, "timeout_min": 90, "cpus_per_task": 3, "gpus_per_node": 1,
+    "mem_gb": 8, "array_parallelism": 5, "signal_delay_s": 60, "setup": ["module load cuda"],
+    "additional_parameters": {"exclude": "node7"},
+}  # fmt: skip
+
+
+def test_the_script_for_sbatch_is_an_array_over_the_cells_to_do(tmp_path, capfd, said):
+    jobs = seeds(tmp_path, 3, "logger.tags=['two words']")
+    leave(expand(jobs)[1].path, state="running", pid=1)
+    ready(Sbatch(**OPTIONS), tmp_path).launch(jobs, 0)
+    command, script = shlex.split(capfd.readouterr().out)
+    assert command == "sbatch"
+    text = Path(script).read_text()
+    for option in ("array=0-1%5", "partition=short", "time=90", "cpus-per-task=3", "gpus-per-node=1", "mem=8G",
+                   "signal=USR2@60", "exclude=node7", "job-name=grid", "open-mode=append"):  # fmt: skip
+        assert f"#SBATCH --{option}\n" in text
+    assert "account" not in text
+    assert text.index("module load cuda") < text.index("exec srun")
+    shown = text.replace("exec srun --unbuffered", "printf '%s\\n'")
+    for task, job in enumerate((jobs[0], jobs[2])):
+        done = subprocess.run(["bash", "-c", f"module() {{ :; }}; SLURM_ARRAY_TASK_ID={task}\n{shown}"],
+                              capture_output=True, text=True, check=True)  # fmt: skip
+        assert done.stdout.splitlines() == [sys.executable, "-m", "scalarfid.train", *job, "run.threads=3"]
