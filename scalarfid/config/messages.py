@@ -20,6 +20,9 @@ from omegaconf.errors import (
 
 from scalarfid.errors import ScalarFidError
 
+OPTIONAL = {"submitit_slurm": "'scalarfid[slurm]'"}
+"""Configuration files that come with a package, and what brings it."""
+
 
 def suggestion(word: str, allowed: Iterable[str]) -> str:
     """Say which of the allowed words was probably meant, and list them all."""
@@ -49,6 +52,8 @@ def explain(error: Exception) -> ScalarFidError:
 
 def _unknown_choice(error: MissingConfigException) -> ScalarFidError:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
+    if name in OPTIONAL:
+        return ScalarFidError(f"{group}={name} needs a package that is missing; pip install {OPTIONAL[name]}.")
     if not error.options:
         return ScalarFidError(f"{error.missing_cfg_file} is not a configuration file; see `ls conf`.")
     return ScalarFidError(f"{group}={name} is not a choice; {suggestion(name, error.options)}.")

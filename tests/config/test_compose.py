@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from scalarfid.config import compose, composing, conf_dir
-from scalarfid.config.messages import to_plain
+from scalarfid.config.messages import explain, to_plain
 from scalarfid.errors import ScalarFidError
 
-GROUPS = ("backbone", "probe", "dataset", "model", "training", "run", "logger")
+GROUPS = ("backbone", "probe", "dataset", "model", "training", "run", "logger", "budget")
 FILES = [f"{group}={path.stem}" for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
+LAUNCHERS = [f"hydra/launcher={path.stem}" for path in sorted((conf_dir() / "hydra" / "launcher").glob("*.yaml"))]
+FILES += LAUNCHERS
 FILES += [f"+experiment={path.stem}" for path in sorted((conf_dir() / "experiment").glob("*.yaml"))]
 
 
@@ -76,6 +79,11 @@ def test_a_mistake_is_one_line_that_says_what_it_could_have_been(word, says, nam
 def test_a_value_that_is_missing_is_named():
     with pytest.raises(ScalarFidError, match=r"dataset\.name"):
         to_plain(compose(["dataset.name=???"]))
+
+
+def test_a_launcher_whose_package_is_missing_says_how_to_get_it():
+    missing = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic"])
+    assert "pip install 'scalarfid[slurm]'" in str(explain(missing))
 
 
 def test_composing_leaves_hydra_as_it_was():
