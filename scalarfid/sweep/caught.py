@@ -28,7 +28,12 @@ class Caught:
 
     @property
     def text(self) -> str:
-        """One line for bad input, a traceback for anything else."""
+        """One line for bad input, the traceback for anything else, empty for nothing."""
         if self.error is None or isinstance(self.error, ScalarFidError):
             return str(self.error or "")
+        return self.traceback
+
+    @property
+    def traceback(self) -> str:
+        """Of what was raised."""
         return "".join(traceback.format_exception(self.error))

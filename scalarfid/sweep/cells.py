@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,3 @@ def with_threads(cell: Cell, threads: int | None) -> list[str]:
     """Overrides of a cell, with torch's threads where the user did not say how many."""
     free = threads is not None and cell.config["run"]["threads"] is None
     return [*cell.words, *([f"run.threads={threads}"] if free else [])]
-
-
-Task = Callable[[DictConfig], None]

@@ -120,5 +120,6 @@ def _by_error(ends: Iterable[End]) -> dict[str, list[str]]:
 
 
 def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1].strip().removeprefix("error: ") if lines else "no reason recorded"
+    """What a traceback or a log comes down to."""
+    lines = text.strip().splitlines() or ["no reason recorded"]
+    return lines[-1].strip().removeprefix("error: ").removeprefix("scalarfid.errors.ScalarFidError: ")

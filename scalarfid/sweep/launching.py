@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -19,9 +20,11 @@ from scalarfid.config import compose
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log, setup_logging
 from scalarfid.sweep.caught import Caught
-from scalarfid.sweep.cells import Cell, Task, expand
+from scalarfid.sweep.cells import Cell, expand
 from scalarfid.sweep.ends import Attempt, End, report, settled
 from scalarfid.training.directory import HeldError
+
+Task = Callable[[DictConfig], None]
 
 
 class Grid(Sweeper):
@@ -86,6 +89,7 @@ class GridLauncher(Launcher):
             for end in self.work(todo):
                 ends.append(end)
                 log.info("[%d/%d] %s: %s", len(ends), len(cells), end.how, end.cell.name)
+                self.show(end)
         except (KeyboardInterrupt, SystemExit):
             with Caught():
                 self.conclude(cells, ends)
@@ -96,6 +100,12 @@ class GridLauncher(Launcher):
     def conclude(self, cells: Sequence[Cell], ends: Sequence[End]) -> None:
         """Say how the cells ended, and raise if some did not finish."""
         report(cells, ends)
+
+    def show(self, end: End) -> None:
+        """Write the directory of a finished run to stdout, as the command for a single run does."""
+        if end.how == "finished":
+            sys.stdout.write(f"{end.cell.path}\n")
+            sys.stdout.flush()
 
     @abstractmethod
     def work(self, cells: Sequence[Cell]) -> Iterator[End]:
@@ -110,6 +120,9 @@ class Serial(GridLauncher):
         for cell in cells:
             yield settled(cell) or self._run(cell)
 
+    def show(self, end: End) -> None:
+        """The task has done so."""
+
     def _run(self, cell: Cell) -> End:
         attempt = Attempt.at(cell)
         with Caught() as caught:
@@ -119,4 +132,4 @@ class Serial(GridLauncher):
             return End(cell, "held")
         if not isinstance(caught.error, ScalarFidError):
             log.error("%s", caught.text)
-        return attempt.ended(1, caught.text)
+        return attempt.ended(1, caught.traceback)

@@ -35,7 +35,7 @@ class Parallel(GridLauncher):
 
     def __init__(self, processes: int | None, threads: int) -> None:
         self.threads = threads
-        self.processes = processes or max(1, len(os.sched_getaffinity(0)) // threads)
+        self.processes = processes or max(1, cores() // threads)
 
     def work(self, cells: Sequence[Cell]) -> Iterator[End]:
         """Run these cells; a signal is passed on to those that run, which save and stop."""
@@ -81,6 +81,11 @@ class Parallel(GridLauncher):
         for process in [process for process in running if not process.is_alive()]:
             attempt = running.pop(process)
             yield attempt.ended(process.exitcode, tail(self._log_of(attempt.cell)))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def tail(file: Path) -> str:
