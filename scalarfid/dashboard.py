@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.log import console, log, setup_logging
+from scalarfid.log import log
 from scalarfid.results.units import QUANTITIES, Quantity
+from scalarfid.words import command, options_of, show_path
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import BarPlot, LinePlot, ScatterPlot
@@ -155,29 +156,19 @@ def _package(name: str) -> ModuleType:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the workspace that the command line asks for; the exit status is 0, or 2 after bad input."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    out = Console()
-    if {"-h", "--help"} & set(words):
-        out.print(__doc__, markup=False, highlight=False)
-        return 0
-    setup_logging()
-    try:
-        address = save(_parsed(words))
-    except ScalarFidError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2
+    return command(__doc__, arguments, _make)
+
+
+def _make(words: list[str], out: Console) -> None:
+    address = save(_parsed(words))
     log.info("made: a workspace of runs by dataset, backbone and probe, at the address below")
-    out.print(address, markup=False, highlight=False, soft_wrap=True)
-    return 0
+    show_path(out, address)
 
 
 def _parsed(words: Sequence[str]) -> dict[str, Any]:
-    options = dict(DEFAULTS)
-    for word in words:
-        key, equals, value = word.partition("=")
-        if key not in DEFAULTS or not (equals and value):
-            raise ScalarFidError(f"Cannot use {word!r}: give {', '.join(DEFAULTS)} as key=value.")
-        options[key] = value
+    options, others = options_of(words, DEFAULTS)
+    if others:
+        raise ScalarFidError(f"Cannot use {others[0]!r}: give {', '.join(DEFAULTS)} as key=value.")
     for key in ("group", "tags"):
         if set(MARKS.split()) & set(options[key] or ""):
             raise ScalarFidError(f"{key}={options[key]} cannot be a filter; choose one without any of {MARKS}.")

@@ -32,7 +32,7 @@ from scalarfid.config import compose
 from scalarfid.data import Dataset, load
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import write_text
-from scalarfid.log import console, log, progress, setup_logging
+from scalarfid.log import log, progress
 from scalarfid.potential import Potential
 from scalarfid.potential import load as load_potential
 from scalarfid.results.plots import parity_plot
@@ -40,6 +40,7 @@ from scalarfid.results.predictions import Predictions, predict
 from scalarfid.results.summary import write_table
 from scalarfid.results.tables import error_table, markdown_table
 from scalarfid.training.metrics import Errors, MeanPredictor
+from scalarfid.words import command, options_of, show_path
 
 DEFAULTS = {"model": None, "splits": None, "dtype": None, "device": "cpu", "batch_size": 10, "out": None}
 E0_TOLERANCE = 1e-3
@@ -104,21 +105,14 @@ def errors_of(predictions: Predictions) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate as the command line says; the exit status is 0, or 2 after bad input."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    out = Console()
-    if {"-h", "--help"} & set(words):
-        out.print(__doc__, markup=False, highlight=False)
-        return 0
-    setup_logging()
-    try:
-        result = _run(*_parsed(words))
-    except ScalarFidError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2
+    return command(__doc__, arguments, _show)
+
+
+def _show(words: list[str], out: Console) -> None:
+    result = _run(*_parsed(words))
     out.print(error_table(result.errors, result.mean_predictor))
     log.info("written: errors.json, errors.md, parity-*.png and frames-*.csv, in the folder below")
-    out.print(str(result.folder), markup=False, highlight=False, soft_wrap=True)
-    return 0
+    show_path(out, result.folder)
 
 
 def _run(options: Mapping[str, Any], overrides: Sequence[str]) -> Evaluation:
@@ -139,14 +133,9 @@ def _run(options: Mapping[str, Any], overrides: Sequence[str]) -> Evaluation:
 
 def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Options of this command, and overrides for the configuration of the dataset."""
-    options, overrides = dict(DEFAULTS), []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if key in DEFAULTS and equals and value:
-            options[key] = value
-        elif equals and key.lstrip("+").split(".")[0] == "dataset":
-            overrides.append(word)
-        else:
+    options, overrides = options_of(words, DEFAULTS)
+    for word in overrides:
+        if "=" not in word or word.partition("=")[0].lstrip("+").split(".")[0] != "dataset":
             raise ScalarFidError(f"Cannot use {word!r}: give {', '.join(DEFAULTS)} or dataset… as key=value.")
     if options["model"] is None:
         raise ScalarFidError("No model; give a run directory or a model file as model=….")

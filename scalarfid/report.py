@@ -23,29 +23,23 @@ from rich.console import Console
 from rich.table import Table
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.log import console, log, setup_logging
+from scalarfid.log import log
 from scalarfid.results.content import Sheet
 from scalarfid.results.writing import Report, write_report
+from scalarfid.words import command, show_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report as the command line says; the exit status is 0, or 2 after bad input."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    out = Console()
-    if {"-h", "--help"} & set(words):
-        out.print(__doc__, markup=False, highlight=False)
-        return 0
-    setup_logging()
-    try:
-        report = write_report(*_parsed(words))
-    except ScalarFidError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2
+    return command(__doc__, arguments, _write)
+
+
+def _write(words: list[str], out: Console) -> None:
+    report = write_report(*_parsed(words))
     for table in _tables(report.overview):
         out.print(table)
     _log_what_is_left_out(report)
-    out.print(str(report.page), markup=False, highlight=False, soft_wrap=True)
-    return 0
+    show_path(out, report.page)
 
 
 def _parsed(words: Sequence[str]) -> tuple[list[str], Path]:
