@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from slurm.cluster import wait_for
@@ -17,7 +18,7 @@ from scalarfid.training.directory import RunDirectory, job_gone, state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-LONG = ("training.max_epochs=60", "training.validate_every=3", "run.threads=1")
+LONG = ("training.max_epochs=40", "training.validate_every=3", "run.threads=1")
 JOBS = ("hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1")
 SEEDS = (0, 1, 2, 3)
 
@@ -66,17 +67,39 @@ class Cell:
         file = self.directory and self.directory / "metrics.csv"
         return file.read_text().count("\n") - 1 if file and file.is_file() else 0
 
-    def training(self):
-        """Wait until it trains; the SLURM job that does it."""
-        began = self.rows()
-        wait_for(lambda: self.rows() > began and self.status.get("state") == "running", self.describe, seconds=120)
+    @property
+    def job(self):
         return self.status["slurm_job"]
+
+    def kill(self, signum):
+        os.kill(self.status["pid"], signum)
+
+    def signalled(self, signum):
+        """Whether a signal waits for the process, or has done its work."""
+        if self.status["state"] != "running":
+            return True
+        lines = Path(f"/proc/{self.status['pid']}/status").read_text().splitlines()
+        pending = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
+        return any(mask >> (signum - 1) & 1 for mask in pending)
 
     def ended(self, state):
         wait_for(lambda: self.status.get("state") == state, self.describe, seconds=120)
 
     def describe(self):
         return f"seed {self.seed}: {self.rows()} rows, {self.status}"
+
+
+def catch(*cells):
+    """Wait until each of these cells trains, and hold it there until SIGCONT: a fast machine would be done too soon."""
+    began, free = [cell.rows() for cell in cells], list(cells)
+    until = time.monotonic() + 180
+    while free:
+        assert time.monotonic() < until, [cell.describe() for cell in cells]
+        for cell, rows in zip(cells, began, strict=True):
+            if cell in free and cell.rows() > rows and cell.status.get("state") == "running":
+                cell.kill(signal.SIGSTOP)
+                free.remove(cell)
+        time.sleep(0.01)
 
 
 def start_again(slurm, *jobs):
@@ -97,13 +120,17 @@ def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturb
     grid = Grid(tmp_path / "runs", "slurm", "seed=0,1,2,3")
     cells = [Cell(grid.root, seed) for seed in SEEDS]
 
-    requeued = cells[0].training()
+    catch(*cells[:2])
+    requeued = cells[0].job
     slurm.signal(requeued, "USR2")
-    cells[1].training()
-    os.kill(cells[1].status["pid"], signal.SIGKILL)
-    slurm.ask("scancel", cells[2].training())
-    again = cells[3].training()
+    cells[0].kill(signal.SIGCONT)
+    cells[1].kill(signal.SIGKILL)
+    catch(*cells[2:])
+    slurm.ask("scancel", cells[2].job)
+    again = cells[3].job
     slurm.signal(again, "TERM")  # preemption on a cluster that knows no other signal
+    for cell in cells[2:]:
+        cell.kill(signal.SIGCONT)
     start_again(slurm, requeued, again)
 
     code, said = grid.end()
@@ -139,13 +166,20 @@ def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, u
     slurm.ask("scontrol", "update", node, "state=resume")
 
     cells = [Cell(root, seed) for seed in (0, 1)]
-    jobs = [cell.training() for cell in cells]
+    catch(*cells)
+    jobs = [cell.job for cell in cells]
     slurm.ask("scontrol", "update", node, "state=drain", "reason=test")
-    assert jobs == [cell.training() for cell in cells]  # what runs there goes on
+    for cell in cells:
+        cell.kill(signal.SIGCONT)
+    catch(*cells)  # what runs there goes on
+    assert jobs == [cell.job for cell in cells]
     slurm.ask("scontrol", "update", node, "state=resume")
     first = [(cell.directory / "checkpoints" / "wandb_id").read_text() for cell in cells]
 
     urgent = slurm.ask("sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
+    for cell in cells:
+        wait_for(lambda cell=cell: cell.signalled(signal.SIGUSR2), cell.describe)
+        cell.kill(signal.SIGCONT)
     for cell in cells:
         cell.ended("interrupted")
     wait_for(lambda: slurm.state(urgent) == "", lambda: f"urgent job: {slurm.state(urgent)}")
