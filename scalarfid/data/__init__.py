@@ -20,7 +20,6 @@ _HOME = {
     "load": "loading",
     "named": "config",
     "read_frames": "reading",
-    "reference": "reference",
 }
 __all__ = [
     "Dataset",
@@ -33,7 +32,6 @@ __all__ = [
     "load",
     "named",
     "read_frames",
-    "reference",
 ]
 
 

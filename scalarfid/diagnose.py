@@ -1,0 +1,194 @@
+"""Whether a trained potential is physically sane: questions with pictures, settings, and a reference beside them.
+
+python -m scalarfid.diagnose model=runs/default/mace-pan+pgs-ethanol-s0-1a2b3c4d
+python -m scalarfid.diagnose model=runs/default/mace-none-si_sw-s0-1a2b3c4d diagnostics=repulsion repulsion.points=400
+python -m scalarfid.diagnose -m model=runs/ablation/* diagnostics=repulsion
+
+Words are key=value:
+
+model        run directory; with -m, a pattern for several, or comma-separated (required)
+diagnostics  comma-separated, or all (all)
+reference    in-process potential to compare with: ag_emt, si_sw, si_kumagai, lif_ion, xtb, none
+             (the one that made the training labels, else none: only one level of theory is compared with itself)
+dtype        float64 or float32 (float64)
+out          folder for the results (diagnostics/ in the run directory)
+force        true: ask again what has been answered (false)
+<name>.*     an option of a diagnostic; conf/physics/<name>.yaml has them and their defaults
+
+Every answer is <name>.json (numbers with units, settings, faults, hash of the model), <name>.npz and <name>.png. What
+has been answered with the same settings by the same model is not asked again. The last line on stdout is the folder.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from scalarfid.config import conf_dir
+from scalarfid.config.messages import explain
+from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json
+from scalarfid.log import log
+from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
+from scalarfid.potential import MODEL_FILE, load
+from scalarfid.words import command, options_of, show_path
+
+DEFAULTS = {
+    "model": None,
+    "diagnostics": "all",
+    "reference": None,
+    "dtype": "float64",
+    "out": None,
+    "force": "false",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Diagnose as the command line says; the exit status is 0, or 2 after bad input."""
+    return command(__doc__, arguments, _diagnose)
+
+
+def _diagnose(words: list[str], out: Console) -> None:
+    several = bool({"-m", "--multirun"} & set(words))
+    options, others = options_of([word for word in words if word not in ("-m", "--multirun")], DEFAULTS)
+    _check(options)
+    asked = named(options["diagnostics"])
+    chosen = {question.name: options_for(question, others) for question in asked}
+    _refuse_others(others, asked)
+    for path in _models(options["model"], several=several):
+        folder = diagnose(path, asked, chosen, options, out)
+        show_path(out, folder)
+
+
+def diagnose(
+    path: Path, asked: Sequence[Diagnostic], chosen: Mapping[str, Any], options: Mapping[str, Any], out: Console
+) -> Path:
+    """Ask one model all questions, write and show the answers, and return their folder.
+
+    Args:
+        path: run directory.
+        asked: the questions.
+        chosen: options by question.
+        options: of the command.
+        out: console for the tables.
+
+    Raises:
+        ScalarFidError: no run directory, no model in it, an unknown reference.
+    """
+    stored = path / "config.yaml"
+    if not stored.is_file():
+        raise ScalarFidError(f"{path} is not a run directory (it has no config.yaml); give one as model=….")
+    potential = load(path)
+    system = system_of(yaml.safe_load(stored.read_text(encoding="utf-8"))["dataset"], potential.elements)
+    model, reference = surface(potential, dtype=options["dtype"]), _reference(options["reference"], system)
+    model.name = path.name
+    folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
+    digest = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()[:12]
+    for question in asked:
+        reason = question.applies(reference, system)
+        if reason is not None:
+            log.info("not asked: %s", reason)
+            continue
+        facts = {
+            "model_sha256": digest,
+            "dtype": options["dtype"],
+            "system": system.name,
+            "options": asdict(chosen[question.name]),
+        }
+        record = None if options["force"] == "true" else _answered(folder, question, reference, facts)
+        if record is None:
+            outcome = question.measure(model, reference, system, chosen[question.name])
+            record = read_json(outcome.write(folder, question.draw, **facts))
+        _show(record, out)
+    return folder
+
+
+def _answered(
+    folder: Path, question: Diagnostic, reference: Surface | None, facts: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The record of an earlier answer of the same model to the same question, None if there is none."""
+    before = read_json(folder / f"{question.name}.json") or {}
+    same = all(before.get(key) == value for key, value in facts.items())
+    return before if same and before.get("reference") == (reference and reference.name) else None
+
+
+def _show(record: Mapping[str, Any], out: Console) -> None:
+    """Print the numbers and warn of the faults."""
+    against = f" against {record['reference']}" if record["reference"] else ", no reference"
+    table = Table(title=f"{record['question']}{against}", box=box.SIMPLE_HEAD, title_justify="left")
+    for name, justify in (("", "left"), ("value", "right"), ("unit", "left")):
+        table.add_column(name, justify=justify)
+    for name, number in record["numbers"].items():
+        value = "–" if number["value"] is None else f"{number['value']:.4g}"
+        interval = f" ({number['low']:.4g} … {number['high']:.4g})" if "low" in number else ""
+        table.add_row(name, value + interval, number["unit"])
+    out.print(table)
+    for fault in record["findings"]:
+        log.warning("%s", fault)
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    if options["model"] is None:
+        raise ScalarFidError("No model; give a run directory as model=….")
+    for key, choices in (("dtype", ("float32", "float64")), ("force", ("true", "false"))):
+        if options[key] not in choices:
+            raise ScalarFidError(f"{key}={options[key]} is not a choice; there are {', '.join(choices)}.")
+
+
+def _models(pattern: str, *, several: bool) -> list[Path]:
+    """Run directories that the word ``model=`` names; unfinished ones of a pattern are passed over."""
+    if not several:
+        return [Path(pattern)]
+    found = sorted({Path(place) for part in pattern.split(",") for place in glob.glob(part)})
+    finished = [path for path in found if (path / MODEL_FILE).is_file()]
+    if not finished:
+        raise ScalarFidError(f"model={pattern}: no run directory with a model; give a pattern such as runs/ablation/*.")
+    return finished
+
+
+def _reference(name: str | None, system: System) -> Surface | None:
+    """The surface asked for, else the one that made the labels."""
+    name = name or system.reference
+    return None if name in (None, "none") else surface(name)
+
+
+def options_for(question: Diagnostic, words: Sequence[str]) -> Any:
+    """Options of a diagnostic: its file in ``conf/physics``, changed by the words that begin with its name.
+
+    Raises:
+        ScalarFidError: an unknown option, or a value of the wrong kind.
+    """
+    changes = [word.removeprefix(f"{question.name}.") for word in words if word.startswith(f"{question.name}.")]
+    try:
+        config = OmegaConf.merge(
+            OmegaConf.structured(question.options),
+            OmegaConf.load(conf_dir() / "physics" / f"{question.name}.yaml"),
+            OmegaConf.from_dotlist(changes),
+        )
+        return OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise explain(error) from error
+
+
+def _refuse_others(words: Sequence[str], asked: Sequence[Diagnostic]) -> None:
+    names = [question.name for question in asked]
+    for word in words:
+        if "=" not in word or word.partition(".")[0] not in names:
+            options = ", ".join(f"{name}.…" for name in names)
+            raise ScalarFidError(f"Cannot use {word!r}: give {', '.join(DEFAULTS)}, {options} as key=value.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

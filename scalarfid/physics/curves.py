@@ -1,0 +1,116 @@
+"""What is wrong with a curve E(r), F(r) of two things pulled apart: jumps, flips, extra minima, a soft wall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+Array = NDArray[np.float64]
+STRONG = 1.0
+"""eV/Å; from this force on two atoms count as pushed apart."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A scan in order of growing distance.
+
+    Attributes:
+        r: [K] distances in Å.
+        energy: [K] in eV.
+        force: [K] in eV/Å, −dE/dr for a conservative surface: positive pushes apart.
+    """
+
+    r: Array
+    energy: Array
+    force: Array
+
+
+def arena(curve: Curve) -> dict[str, tuple[float, str]]:
+    """The diatomic metrics of mlip-arena (its homonuclear-diatomics analysis), with their units.
+
+    The curve runs inwards, energies are zero at the far end, steps below 1 meV and forces below 10 meV/Å count as zero.
+    ``tortuosity`` is Σ|ΔE| over the variation of a curve with one minimum (1 for such a curve); ``energy_jump`` sums
+    |ΔE| on both sides of every change of the sign of ΔE but is free of them for a monotonic curve; ``force_flips``
+    counts changes of the force's sign (1 for a bond); ``conservation_deviation`` is mean |F + dE/dr|.
+    """
+    r, energy, force = (values[::-1] for values in (curve.r, curve.energy - curve.energy[-1], curve.force))
+    steps = np.diff(energy)
+    lowest = energy.min()
+    span = abs(energy[0] - lowest) + (energy[-1] - lowest)
+    clear = steps[np.abs(steps) >= 1e-3]
+    flips = np.diff(np.sign(clear)) != 0
+    signs = np.sign(force[np.abs(force) >= 1e-2])
+    return {
+        "tortuosity": (float(np.abs(steps).sum() / span) if span else float("nan"), ""),
+        "energy_jump": (float(np.abs(clear[:-1][flips]).sum() + np.abs(clear[1:][flips]).sum()), "eV"),
+        "energy_flips": (int(flips.sum()), ""),
+        "force_flips": (int((np.diff(signs) != 0).sum()), ""),
+        "conservation_deviation": (float(np.abs(force + np.gradient(energy, r)).mean()), "eV/Å"),
+    }
+
+
+def unexplained_step(curve: Curve) -> tuple[float, float]:
+    """Largest |ΔE + ∫F dr| between neighbouring points in eV, and its place in Å: a jump of the energy.
+
+    F between the points is a cubic spline's. What is below a hundredth of |ΔE|, as on a steep wall, counts as zero.
+    """
+    work = CubicSpline(curve.r, curve.force).antiderivative()(curve.r)
+    change = np.diff(curve.energy)
+    step = np.abs(change + np.diff(work))
+    step[step < 0.01 * np.abs(change)] = 0.0
+    place = int(step.argmax())
+    return float(step[place]), float(curve.r[place : place + 2].mean())
+
+
+def softening(curve: Curve) -> float | None:
+    """Distance in Å at which the wall first gives way: coming inwards, F > 1 eV/Å stops growing. None if it never does.
+
+    Points are compared from the outermost of the innermost stretch that pushes apart.
+    """
+    weak = np.flatnonzero(curve.force < STRONG)
+    end = int(weak[0]) if weak.size else len(curve.r)
+    if end == 0:  # attractive at the closest distance: the wall gave way further out, if there was one
+        strong = np.flatnonzero(curve.force >= STRONG)
+        return float(curve.r[strong[-1]]) if strong.size else None
+    falls = np.flatnonzero(np.diff(curve.force[:end]) > 0)
+    return float(curve.r[falls[-1] + 1]) if falls.size else None
+
+
+def minima(curve: Curve, depth: float = 1e-3) -> list[float]:
+    """Distances in Å of local minima of E at least ``depth`` eV below the lower of the maxima beside them.
+
+    The outer end counts as a maximum of its own height, the inner end as a wall: a curve that falls inwards to its
+    first point has its minimum there.
+    """
+    energy, found = curve.energy, []
+    for k in range(len(energy)):
+        left, right = energy[:k], energy[k + 1 :]
+        if (k and energy[k - 1] <= energy[k]) or (right.size and right[0] < energy[k]):
+            continue
+        inner = _climb(left[::-1], energy[k]) if k else np.inf
+        outer = _climb(right, energy[k])
+        if min(inner, outer) - energy[k] >= depth:
+            found.append(float(curve.r[k]))
+    return found
+
+
+def _climb(values: Array, start: float) -> float:
+    """Highest value before the sequence falls below ``start``."""
+    below = np.flatnonzero(values < start)
+    reach = values[: below[0]] if below.size else values
+    return float(reach.max()) if reach.size else start
+
+
+def wall_error(curve: Curve, reference: Curve) -> tuple[float, float] | None:
+    """Mean and mean absolute relative error of the force where the reference pushes apart with more than 1 eV/Å.
+
+    A negative mean is a softened wall. None where the reference has no wall.
+    """
+    wall = reference.force > STRONG
+    if not wall.any():
+        return None
+    error = curve.force[wall] / reference.force[wall] - 1
+    return float(error.mean()), float(np.abs(error).mean())

@@ -1,0 +1,89 @@
+"""What a diagnostic found: numbers with units, arrays for the plot, named faults, and every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from scalarfid.files import replacing, write_json
+
+Draw = Callable[["Outcome", Figure], None]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value with its unit and, where there is one, its 95 % interval."""
+
+    value: float | int | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As JSON has it; ends of an interval only where there is one."""
+        interval = {} if self.low is None else {"low": self.low, "high": self.high}
+        return {"value": self.value, "unit": self.unit, **interval}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one question to one surface.
+
+    Attributes:
+        question: name of the diagnostic.
+        model: name of the surface asked.
+        reference: name of the surface compared with, None if there is none.
+        settings: everything that was chosen.
+        numbers: by name; dots group them, as in ``Si-Si.tortuosity``.
+        arrays: for plots and for whoever wants to look closer.
+        findings: faults, each a sentence that names place and size; empty if there are none.
+    """
+
+    question: str
+    model: str
+    reference: str | None
+    settings: dict[str, Any]
+    numbers: dict[str, Number]
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+
+    def record(self, **facts: Any) -> dict[str, Any]:
+        """What the JSON file holds, with further ``facts`` such as the hash of the model."""
+        return {
+            "question": self.question,
+            "model": self.model,
+            "reference": self.reference,
+            **facts,
+            "settings": self.settings,
+            "numbers": {name: number.record() for name, number in self.numbers.items()},
+            "findings": self.findings,
+        }
+
+    def write(self, folder: Path, draw: Draw | None = None, **facts: Any) -> Path:
+        """Write ``<question>.npz``, ``<question>.png`` if it can be drawn, and last ``<question>.json``.
+
+        Returns:
+            The path of the JSON file; where it stands, the others are whole.
+
+        Raises:
+            ScalarFidError: a file that cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / f"{self.question}.npz") as temporary:
+            np.savez_compressed(temporary, **self.arrays)
+        if draw is not None:
+            figure = Figure(layout="constrained")
+            FigureCanvasAgg(figure)
+            draw(self, figure)
+            with replacing(folder / f"{self.question}.png") as temporary:
+                figure.savefig(temporary, dpi=150)
+        path = folder / f"{self.question}.json"
+        write_json(path, self.record(**facts))
+        return path

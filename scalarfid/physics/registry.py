@@ -1,0 +1,76 @@
+"""The table of diagnostics. A new one is a file in this folder and a file in ``conf/physics``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from scalarfid.errors import ScalarFidError
+from scalarfid.physics.outcome import Draw, Outcome
+from scalarfid.physics.surface import Surface
+from scalarfid.physics.systems import System
+
+Measure = Callable[[Surface, Surface | None, System, Any], Outcome]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A question to a surface.
+
+    Attributes:
+        name: of the question, of its file here and of its options in ``conf/physics``.
+        options: dataclass of its options.
+        measure: asks; maps (model, reference or None, system, options) to an outcome.
+        draw: fills a figure from an outcome.
+        needs: what it cannot do without: ``reference``, ``crystal``, ``molecule``.
+    """
+
+    name: str
+    options: type
+    measure: Measure
+    draw: Draw
+    needs: frozenset[str]
+
+    def applies(self, reference: Surface | None, system: System) -> str | None:
+        """Why it cannot be asked, or None if it can."""
+        has = {"reference": reference is not None, "crystal": bool(system.crystals), "molecule": bool(system.molecules)}
+        missing = [need for need in sorted(self.needs) if not has[need]]
+        return f"{self.name} needs a {' and a '.join(missing)}, and {system.name} has none" if missing else None
+
+
+_KNOWN: dict[str, Diagnostic] = {}
+
+
+def diagnostic(name: str, options: type, draw: Draw, *, needs: tuple[str, ...] = ()) -> Callable[[Measure], Measure]:
+    """Register ``measure(model, reference, system, options) -> Outcome`` as ``name``."""
+
+    def register(measure: Measure) -> Measure:
+        _KNOWN[name] = Diagnostic(name, options, measure, draw, frozenset(needs))
+        return measure
+
+    return register
+
+
+def diagnostics() -> dict[str, Diagnostic]:
+    """All of them, by name; importing this folder's files registers them."""
+    for module in iter_modules([str(Path(__file__).parent)]):
+        import_module(f"{__package__}.{module.name}")
+    return dict(sorted(_KNOWN.items()))
+
+
+def named(names: str) -> list[Diagnostic]:
+    """Diagnostics of a comma-separated list, or ``all``.
+
+    Raises:
+        ScalarFidError: a name that is not one of them.
+    """
+    known = diagnostics()
+    wanted = list(known) if names == "all" else names.split(",")
+    for name in wanted:
+        if name not in known:
+            raise ScalarFidError(f"diagnostics={name} is not known; there are all, {', '.join(known)}.")
+    return [known[name] for name in wanted]

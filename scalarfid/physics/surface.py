@@ -1,0 +1,137 @@
+"""A potential-energy surface to ask: one of ours, many frames in one call, or any ASE calculator, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from numpy.typing import NDArray
+from torch_geometric.data import Batch, Data
+
+from scalarfid.calculator import ScalarFidCalculator
+from scalarfid.data import build_graph
+from scalarfid.data.reference import reference
+from scalarfid.errors import ScalarFidError
+from scalarfid.potential import Potential
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a surface says of B frames.
+
+    Attributes:
+        energy: [B] in eV.
+        forces: B arrays [N_b,3] in eV/Å.
+        stress: [B,3,3] in eV/Å³, tensile positive; None if not asked for.
+    """
+
+    energy: NDArray[np.float64]
+    forces: list[NDArray[np.float64]]
+    stress: NDArray[np.float64] | None = None
+
+
+class Surface(Protocol):
+    """Energy, forces and stress of frames.
+
+    Attributes:
+        name: for tables.
+        cutoff: r_c in Å, None where it is not known.
+    """
+
+    name: str
+    cutoff: float | None
+
+    def __call__(self, frames: Sequence[Atoms], *, stress: bool = False) -> Answers:
+        """Answer for every frame."""
+        ...
+
+    def calculator(self) -> Calculator:
+        """Return an ASE calculator of the same surface, for libraries that want one."""
+        ...
+
+
+class OfPotential:
+    """A potential of ours: as many frames at a time as make ``max_edges`` edges.
+
+    Args:
+        potential: computes in its own precision.
+        name: for tables.
+        max_edges: of a batch; changes nothing but speed and memory.
+    """
+
+    def __init__(self, potential: Potential, name: str = "model", *, max_edges: int = 50_000) -> None:
+        self.potential, self.name, self.max_edges = potential.eval(), name, max_edges
+        self.cutoff: float | None = potential.cutoff
+
+    def __call__(self, frames: Sequence[Atoms], *, stress: bool = False) -> Answers:
+        """Answer for every frame, in batches."""
+        device = self.potential.e0.device
+        energy, forces, stresses = [], [], []
+        for graphs in _by_edges([build_graph(atoms, self.potential.cutoff) for atoms in frames], self.max_edges):
+            out = self.potential(Batch.from_data_list(graphs).to(device), stress=stress)
+            found = {key: value.cpu().numpy() for key, value in out.items()}
+            energy.append(found["energy"])
+            forces += np.split(found["forces"], np.cumsum([graph.num_nodes for graph in graphs])[:-1])
+            stresses += [found["stress"]] if stress else []
+        return Answers(np.concatenate(energy), forces, np.concatenate(stresses) if stress else None)
+
+    def calculator(self) -> Calculator:
+        """ASE calculator in the potential's own precision."""
+        dtype, device = self.potential.config["dtype"], self.potential.e0.device
+        return ScalarFidCalculator(self.potential, dtype=dtype, device=device)
+
+
+class OfCalculator:
+    """Any ASE calculator, frame by frame."""
+
+    def __init__(self, calculator: Calculator, name: str | None = None, cutoff: float | None = None) -> None:
+        self._calculator, self.cutoff = calculator, cutoff
+        self.name = name or type(calculator).__name__
+
+    def __call__(self, frames: Sequence[Atoms], *, stress: bool = False) -> Answers:
+        """Answer for every frame; the frames keep the calculators they have."""
+        energy, forces, stresses = [], [], []
+        for frame in frames:
+            atoms = frame.copy()
+            atoms.calc = self._calculator
+            energy.append(atoms.get_potential_energy())
+            forces.append(atoms.get_forces())
+            stresses += [atoms.get_stress(voigt=False)] if stress else []
+        return Answers(np.array(energy), forces, np.array(stresses) if stress else None)
+
+    def calculator(self) -> Calculator:
+        """Return the calculator itself."""
+        return self._calculator
+
+
+def surface(of: Potential | Calculator | str, *, dtype: str = "float64") -> Surface:
+    """Make a surface of a potential, a calculator, or the name of an in-process reference potential.
+
+    Raises:
+        ScalarFidError: no reference potential has this name.
+    """
+    if isinstance(of, Potential):
+        return OfPotential(of.with_dtype(dtype))
+    if isinstance(of, str):
+        return OfCalculator(reference(of), of)
+    if isinstance(of, Calculator):
+        return OfCalculator(of)
+    raise ScalarFidError(f"{of!r} is no potential-energy surface; give a potential, an ASE calculator or a name.")
+
+
+def _by_edges(graphs: Sequence[Data], limit: int) -> Iterator[list[Data]]:
+    """Split graphs, in order, into groups of at most ``limit`` edges (one graph may have more)."""
+    group: list[Data] = []
+    edges = 0
+    for graph in graphs:
+        if group and edges + graph.num_edges > limit:
+            yield group
+            group, edges = [], 0
+        group.append(graph)
+        edges += graph.num_edges
+    if group:
+        yield group

@@ -1,0 +1,75 @@
+"""What a potential is asked about: elements, crystals and molecules that belong to the set it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.collections import g2
+from ase.data import chemical_symbols
+
+
+@dataclass(frozen=True)
+class System:
+    """Subject of the questions.
+
+    Attributes:
+        name: of the dataset.
+        elements: atomic numbers, sorted.
+        crystals: by name, primitive cells near equilibrium.
+        molecules: by name, near equilibrium.
+        reference: name of the in-process potential that made the labels, None where they have another origin.
+    """
+
+    name: str
+    elements: tuple[int, ...]
+    crystals: dict[str, Atoms] = field(default_factory=dict)
+    molecules: dict[str, Atoms] = field(default_factory=dict)
+    reference: str | None = None
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Every pair of elements, once."""
+        return [(a, b) for k, a in enumerate(self.elements) for b in self.elements[k:]]
+
+
+# Lattice constants in Å of the level of theory of the labels, where it is known; they only start a relaxation.
+_CRYSTALS: dict[str, tuple[str, str, str, float]] = {
+    "ag": ("Ag fcc", "Ag", "fcc", 4.15),
+    "ag_emt": ("Ag fcc", "Ag", "fcc", 4.0636),
+    "si": ("Si diamond", "Si", "diamond", 5.468),
+    "si_sw": ("Si diamond", "Si", "diamond", 5.431),
+    "lif": ("LiF rocksalt", "LiF", "rocksalt", 4.06),
+    "lif_ion": ("LiF rocksalt", "LiF", "rocksalt", 4.0386),
+}
+_MOLECULES = {"ethanol": "CH3CH2OH", "botnet_ethanol": "CH3CH2OH", "benzene": "C6H6"}
+_LABELS = {"ethanol": "xtb", "xtb": "xtb"}
+
+
+def system_of(dataset: Mapping[str, Any], elements: Sequence[int]) -> System:
+    """Describe the system of a dataset's configuration.
+
+    Args:
+        dataset: the ``dataset`` group of a run's configuration.
+        elements: atomic numbers that the potential knows.
+    """
+    name = dataset["name"]
+    crystals, molecules = {}, {}
+    if name in _CRYSTALS:
+        title, formula, lattice, a = _CRYSTALS[name]
+        crystals[title] = bulk(formula, lattice, a=a)
+    called = dataset.get("molecule") or name
+    formula = _MOLECULES.get(called, called)
+    if formula in g2.names:
+        molecules[called] = molecule(formula)
+    recipe = dataset.get("recipe") or {}
+    label = recipe.get("potential") or _LABELS.get(name)
+    return System(name, tuple(sorted(elements)), crystals, molecules, label)
+
+
+def symbols(pair: tuple[int, int]) -> str:
+    """``Li-F`` for (3, 9)."""
+    return "-".join(chemical_symbols[z] for z in pair)

@@ -1,0 +1,108 @@
+"""The command, on a model really trained for a moment: files, settings, what is asked again, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from training.runs import train
+
+import scalarfid
+from scalarfid import ScalarFidError
+from scalarfid.calculator import ScalarFidCalculator
+from scalarfid.diagnose import main
+from scalarfid.physics import diagnostics, surface
+from scalarfid.physics.surface import OfPotential
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("diagnosed"), "training.max_epochs=1").directory
+
+
+def words(run, *others):
+    return [f"model={run}", "diagnostics=repulsion", "repulsion.points=20", "reference=none", *others]
+
+
+def test_many_frames_at_once_are_the_same_as_one_by_one():
+    potential = scalarfid.build("mace_tiny", "pan+pgs", elements=["Ag"], cutoff=5.0, dtype="float64")
+    frames = [bulk("Ag", cubic=True), bulk("Ag").repeat(2), bulk("Ag", a=3.9)]
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=k)
+    together = OfPotential(potential, max_edges=300)(frames, stress=True)
+    alone = surface(ScalarFidCalculator(potential))(frames, stress=True)
+    assert np.allclose(together.energy, alone.energy, atol=1e-12, rtol=0)
+    assert np.allclose(together.stress, alone.stress, atol=1e-14)
+    for one, other in zip(together.forces, alone.forces, strict=True):
+        assert np.allclose(one, other, atol=1e-12)
+
+
+def test_a_reference_potential_by_name_is_asked_like_any_other():
+    answers = surface("si_sw")([bulk("Si", a=5.431)], stress=True)
+    assert np.abs(answers.stress).max() < 1e-3
+    with pytest.raises(ScalarFidError, match="no reference potential is called 'sw'"):
+        surface("sw")
+    with pytest.raises(ScalarFidError, match="no potential-energy surface"):
+        surface(molecule("H2O"))
+
+
+def test_an_answer_has_numbers_settings_and_a_picture(run, capsys):
+    assert main(words(run)) == 0
+    folder = run / "diagnostics"
+    assert capsys.readouterr().out.splitlines()[-1] == str(folder)
+    record = json.loads((folder / "repulsion.json").read_text())
+    assert record["settings"]["points"] == 20
+    assert record["settings"]["furthest"] == 3.5
+    assert record["numbers"]["C-O.tortuosity"]["value"] >= 1
+    assert len(record["model_sha256"]) == 12
+    assert (folder / "repulsion.png").stat().st_size > 1000
+    assert np.load(folder / "repulsion.npz")["C-O.force"].shape == (20,)
+
+
+def test_what_was_answered_is_not_asked_again_unless_something_differs(run, tmp_path):
+    def asked(*others):
+        file = tmp_path / run.name / "repulsion.json"
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        assert main(words(run, f"out={tmp_path}", *others)) == 0
+        return file.stat().st_mtime_ns != before
+
+    assert asked()
+    assert not asked()
+    assert asked("dtype=float32")
+    assert asked("repulsion.nearest=0.6")
+    assert not asked("repulsion.nearest=0.6")
+    assert asked("repulsion.nearest=0.6", "force=true")
+
+
+def test_several_models_are_named_by_a_pattern(run, tmp_path, capsys):
+    (run.parent / "unfinished").mkdir(exist_ok=True)
+    assert main(["-m", *words(run.parent / "*", f"out={tmp_path}")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / run.name)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        (["diagnostics=repulsion"], "No model; give a run directory"),
+        (["model=nowhere"], "nowhere is not a run directory"),
+        (["model=nowhere/*", "-m"], "no run directory with a model"),
+        (["model=x", "diagnostics=repulsions"], "there are all, "),
+        (["model=x", "dtype=float16"], "there are float32, float64"),
+        (["model=x", "diagnostics=repulsion", "repulsion.point=3"], "did you mean 'points'?"),
+        (["model=x", "diagnostics=repulsion", "repulsion.points=many"], "points"),
+        (["model=x", "diagnostics=repulsion", "phonons.mesh=3"], "Cannot use 'phonons.mesh=3'"),
+    ],
+)
+def test_bad_words_are_one_clear_line(typed, answer, capsys):
+    assert main(typed) == 2
+    error = capsys.readouterr().err
+    assert answer in error
+    assert "Traceback" not in error
+
+
+def test_every_diagnostic_has_a_file_of_options():
+    from scalarfid.config import conf_dir
+
+    assert {path.stem for path in (conf_dir() / "physics").glob("*.yaml")} == set(diagnostics())
