@@ -8,4 +8,9 @@ class ScalarFidError(ValueError):
 
     The message is one line that says what is wrong, shows the value, and names the remedy. Entry points print it
     without a traceback and exit with status 2; in a Python session it behaves like the ``ValueError`` it is.
+
+    Attributes:
+        exit_status: of an entry point that it ends.
     """
+
+    exit_status = 2

@@ -62,14 +62,14 @@ def launch(
             application()
     except ScalarFidError as error:
         complain(error)
-        return BAD_INPUT
+        return error.exit_status
     except (HydraException, OmegaConfBaseException) as error:
         complain(explain(error))
         return BAD_INPUT
     except KeyboardInterrupt:
         console.print("Interrupted; the same command starts again where it can.")
         return INTERRUPTED
-    return BAD_INPUT if failures else 0
+    return failures[0].exit_status if failures else 0
 
 
 def _refuse_a_launcher_without_a_grid(words: Sequence[str]) -> None:

@@ -108,7 +108,7 @@ def _watch(waiting: dict[Any, Attempt]) -> Iterator[End]:
 def _result(job: Any) -> tuple[int, str]:
     """Exit status and traceback of a job that left a result."""
     error = job.exception()
-    return (0, "") if error is None else (1, str(error))
+    return (job.result(), "") if error is None else (1, str(error))
 
 
 class Sbatch(OnCluster):

@@ -11,7 +11,7 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
 from scalarfid.log import log
 from scalarfid.sweep.cells import Cell
-from scalarfid.training.directory import note_failure
+from scalarfid.training.directory import HeldError, note_failure
 from scalarfid.training.stopping import SIGNALS
 
 MEANINGS = {
@@ -75,7 +75,7 @@ class Attempt:
         state = status.get("state") if status.get("token") != self.before else None  # None: it did not get that far
         if code == 0 or (code is None and state == "finished"):
             return End(self.cell, "finished")
-        if self.cell.state == "running":
+        if code == HeldError.exit_status or self.cell.state == "running":
             return End(self.cell, "held")
         if state == "interrupted" or (code is not None and code - 128 in SIGNALS):
             return End(self.cell, "interrupted")

@@ -129,7 +129,7 @@ class Serial(GridLauncher):
             self.task(compose(cell.words))
             return End(cell, "finished")
         if isinstance(caught.error, HeldError):
-            return End(cell, "held")
+            return attempt.ended(HeldError.exit_status, "")
         if not isinstance(caught.error, ScalarFidError):
             log.error("%s", caught.text)
         return attempt.ended(1, caught.traceback)

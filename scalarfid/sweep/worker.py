@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from scalarfid.training.directory import HeldError
+
 COMMAND = "scalarfid.train"
 
 
@@ -28,15 +30,17 @@ def command_to_file(words: list[str], file: str) -> None:
 
 
 class Job:
-    """A SLURM job of submitit's: returns when the cell is finished, exits as the command does when it is not."""
+    """A SLURM job of submitit's: returns the exit status if the cell is done with, else exits with it."""
 
-    def __call__(self, words: list[str]) -> None:
+    def __call__(self, words: list[str]) -> int:
         """Run a cell."""
         try:
             command(words)
         except SystemExit as end:
-            if end.code:
+            if end.code not in (None, 0, HeldError.exit_status):
                 raise
+            return end.code or 0
+        return 0
 
     def checkpoint(self, words: list[str]) -> Any:
         """What to run when the job is put back into the queue: the same."""

@@ -34,7 +34,9 @@ GONE = (
 
 
 class HeldError(ScalarFidError):
-    """Another process has the run and is alive."""
+    """Another process has the run and is alive; the exit status is the usual one for "try again later"."""
+
+    exit_status = 75
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from sweep.grids import Runs, leave, ready, seeds, throw, words
 
 from scalarfid.errors import ScalarFidError
@@ -16,7 +17,7 @@ from scalarfid.files import read_json
 from scalarfid.log import log
 from scalarfid.sweep.cells import expand
 from scalarfid.sweep.cluster import Sbatch
-from scalarfid.sweep.ends import GridError
+from scalarfid.sweep.ends import Attempt, GridError
 from scalarfid.sweep.launching import Serial
 
 
@@ -67,13 +68,44 @@ def test_the_same_command_does_only_what_is_missing(tmp_path, said):
 
 
 def test_a_cell_that_another_process_has_is_left_to_it_and_is_no_failure(tmp_path, said):
-    jobs = seeds(tmp_path, 3)
+    jobs = seeds(tmp_path, 4)
     cells = expand(jobs)
     leave(cells[0].path, state="running", pid=1)
-    runs = Runs(jobs, early={1: lambda: leave(cells[1].path, state="running", pid=1)})  # taken at the last moment
+    lock = FileLock(cells[3].path.with_name(f".{cells[3].path.name}.lock"))  # not begun yet
+    runs = Runs(jobs, early={1: lambda: leave(cells[1].path, state="running", pid=1), 3: lock.acquire})
     launch(tmp_path, runs, jobs)
-    assert runs.seen == [1, 2]
-    assert "3 cells: 1 finished; 2 left to another process that has them." in said()
+    assert runs.seen == [1, 2, 3]
+    assert "4 cells: 1 finished; 3 left to another process that has them." in said()
+    assert not cells[3].path.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "how", "error"),
+    [
+        (0, "finished", ""),
+        (75, "held", ""),
+        (143, "interrupted", ""),
+        (2, "failed", "bad words"),
+        (-9, "failed", "killed by signal 9"),
+        (None, "failed", "bad words"),
+    ],
+)
+def test_the_exit_status_of_a_process_tells_how_its_cell_ended(tmp_path, code, how, error):
+    (cell,) = expand([words(tmp_path)])
+    leave(cell.path, state="failed", error="of another day", token="old")
+    end = Attempt.at(cell).ended(code, "error: bad words")
+    assert (end.how, error in end.error) == (how, True)
+    if how == "failed":
+        assert error in read_json(cell.path / "status.json")["error"]
+
+
+def test_what_a_process_recorded_itself_is_better_than_its_exit_status(tmp_path):
+    (cell,) = expand([words(tmp_path)])
+    for code, state in ((1, "failed"), (None, "finished"), (None, "interrupted")):
+        attempt = Attempt.at(cell)
+        leave(cell.path, state=state, error="Traceback: its own", token=state)
+        end = attempt.ended(code, "tail of a log")
+        assert (end.how, end.error) == (state, "Traceback: its own" if state == "failed" else "")
 
 
 def test_data_that_cannot_be_used_fail_their_own_cells_and_are_named_once(tmp_path, said):
