@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -15,7 +16,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 class Pairs(Calculator):
     """E = ½ Σ e(r_ij), forces from f(r) = −e'(r), stress from the virial."""
 
-    implemented_properties = ["energy", "forces", "stress"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "stress"]
 
     def __init__(self, energy: Function, force: Function, cutoff: float) -> None:
         super().__init__()

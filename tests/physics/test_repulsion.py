@@ -58,9 +58,12 @@ def test_a_wall_that_gives_way_is_found_at_its_place():
     def bent(r, wall, inner):
         return np.where(r > 2.2, wall(np.maximum(r, 2.2)), inner(r))
 
-    # Below 2.2 Å the force falls linearly to nothing at 1.7 Å.
-    force = lambda r: bent(r, lj.functions[1], lambda x: f1 * (x - 1.7) / 0.5)
-    energy = lambda r: bent(r, lj.functions[0], lambda x: e1 + f1 * (0.25 - 0.5 * ((x - 1.7) / 0.5) ** 2 * 0.5))
+    def force(r):  # below 2.2 Å it falls linearly to nothing at 1.7 Å
+        return bent(r, lj.functions[1], lambda x: f1 * (x - 1.7) / 0.5)
+
+    def energy(r):
+        return bent(r, lj.functions[0], lambda x: e1 + f1 * (0.25 - ((x - 1.7) / 0.5) ** 2 * 0.25))
+
     outcome = ask(Pairs(energy, force, lj.cutoff), lj)
     assert numbers(outcome)["softens_at"] == pytest.approx(2.2, abs=0.02)
     assert any("Ar-Ar: the repulsion gives way below 2.2" in fault for fault in outcome.findings)
