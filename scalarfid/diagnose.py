@@ -16,13 +16,16 @@ force        true: ask again what has been answered (false)
 <name>.*     an option of a diagnostic; conf/physics/<name>.yaml has them and their defaults
 
 Every answer is <name>.json (numbers with units, settings, faults, hash of the model), <name>.npz and <name>.png. What
-has been answered with the same settings by the same model is not asked again. The last line on stdout is the folder.
+has been answered with the same settings by the same model is not asked again; long questions keep what they have in
+<name>-<hash>/ and go on there after an interruption. The last line on stdout is the folder.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -109,7 +112,8 @@ def diagnose(
         }
         record = None if options["force"] == "true" else _answered(folder, question, reference, facts)
         if record is None:
-            outcome = question.measure(model, reference, system, chosen[question.name])
+            work = _work(folder, question, {**facts, "reference": reference and reference.name}, options["force"])
+            outcome = question.ask(model, reference, system, chosen[question.name], work)
             record = read_json(outcome.write(folder, question.draw, **facts))
         _show(record, out)
     return folder
@@ -122,6 +126,15 @@ def _answered(
     before = read_json(folder / f"{question.name}.json") or {}
     same = all(before.get(key) == value for key, value in facts.items())
     return before if same and before.get("reference") == (reference and reference.name) else None
+
+
+def _work(folder: Path, question: Diagnostic, facts: Mapping[str, Any], force: str) -> Path:
+    """Folder of unfinished work, another one for other facts; ``force`` empties it."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    work = folder / f"{question.name}-{digest}"
+    if force == "true":
+        shutil.rmtree(work, ignore_errors=True)
+    return work
 
 
 def _show(record: Mapping[str, Any], out: Console) -> None:

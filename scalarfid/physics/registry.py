@@ -14,7 +14,7 @@ from scalarfid.physics.outcome import Draw, Outcome
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System
 
-Measure = Callable[[Surface, Surface | None, System, Any], Outcome]
+Measure = Callable[..., Outcome]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Diagnostic:
         options: dataclass of its options.
         measure: asks; maps (model, reference or None, system, options) to an outcome.
         draw: fills a figure from an outcome.
-        needs: what it cannot do without: ``reference``, ``crystal``, ``molecule``.
+        needs: what it cannot do without: ``reference``, ``crystal``, ``molecule``, ``structure`` (either of the two).
+        resumes: whether ``measure`` also takes ``work=``, a folder that keeps unfinished work between calls.
     """
 
     name: str
@@ -34,10 +35,27 @@ class Diagnostic:
     measure: Measure
     draw: Draw
     needs: frozenset[str]
+    resumes: bool = False
+
+    def ask(
+        self, model: Surface, reference: Surface | None, system: System, options: Any, work: Path | None = None
+    ) -> Outcome:
+        """Measure; what was left unfinished in ``work`` is gone on with.
+
+        Args:
+            model: asked.
+            reference: compared with.
+            system: subject.
+            options: of this diagnostic.
+            work: folder that belongs to this model, reference and these options; None keeps nothing.
+        """
+        kept = {"work": work} if self.resumes else {}
+        return self.measure(model, reference, system, options, **kept)
 
     def applies(self, reference: Surface | None, system: System) -> str | None:
         """Why it cannot be asked, or None if it can."""
         has = {"reference": reference is not None, "crystal": bool(system.crystals), "molecule": bool(system.molecules)}
+        has["structure"] = has["crystal"] or has["molecule"]
         missing = [need for need in sorted(self.needs) if not has[need]]
         return f"{self.name} needs a {' and a '.join(missing)}, and {system.name} has none" if missing else None
 
@@ -45,11 +63,13 @@ class Diagnostic:
 _KNOWN: dict[str, Diagnostic] = {}
 
 
-def diagnostic(name: str, options: type, draw: Draw, *, needs: tuple[str, ...] = ()) -> Callable[[Measure], Measure]:
-    """Register ``measure(model, reference, system, options) -> Outcome`` as ``name``."""
+def diagnostic(
+    name: str, options: type, draw: Draw, *, needs: tuple[str, ...] = (), resumes: bool = False
+) -> Callable[[Measure], Measure]:
+    """Register ``measure(model, reference, system, options) -> Outcome`` as ``name``; see :class:`Diagnostic`."""
 
     def register(measure: Measure) -> Measure:
-        _KNOWN[name] = Diagnostic(name, options, measure, draw, frozenset(needs))
+        _KNOWN[name] = Diagnostic(name, options, measure, draw, frozenset(needs), resumes)
         return measure
 
     return register

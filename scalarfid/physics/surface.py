@@ -53,6 +53,10 @@ class Surface(Protocol):
         """Return an ASE calculator of the same surface, for libraries that want one."""
         ...
 
+    def at(self, dtype: str) -> Surface | None:
+        """Return the same surface computed in ``dtype`` (float32 or float64), None where there is no such choice."""
+        ...
+
 
 class OfPotential:
     """A potential of ours: as many frames at a time as make ``max_edges`` edges.
@@ -84,6 +88,10 @@ class OfPotential:
         dtype, device = self.potential.config["dtype"], self.potential.e0.device
         return ScalarFidCalculator(self.potential, dtype=dtype, device=device)
 
+    def at(self, dtype: str) -> Surface | None:
+        """Of a copy in the other precision."""
+        return OfPotential(self.potential.with_dtype(dtype), self.name, max_edges=self.max_edges)
+
 
 class OfCalculator:
     """Any ASE calculator, frame by frame."""
@@ -106,6 +114,10 @@ class OfCalculator:
     def calculator(self) -> Calculator:
         """Return the calculator itself."""
         return self._calculator
+
+    def at(self, dtype: str) -> Surface | None:
+        """Itself in float64; a calculator has the precision that it has."""
+        return self if dtype == "float64" else None
 
 
 def surface(of: Potential | Calculator | str, *, dtype: str = "float64") -> Surface:
