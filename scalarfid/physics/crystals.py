@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
@@ -77,11 +76,6 @@ def stated(reference: Surface | None, system: System) -> dict[str, Any]:
     return {"errors": errors} | ({"context": context} if context and system.reference is None else {})
 
 
-def lattice_constant(crystal: Atoms) -> float:
-    """Edge of the conventional cubic cell in Å: (V n/N)^(1/3), n the atoms of that cell.
-
-    The primitive cell of a face-centred lattice is a quarter of it, of a body-centred one a half.
-    """
-    lattice = crystal.cell.get_bravais_lattice(eps=1e-4)
-    cells = {"CUB": 1, "BCC": 2, "FCC": 4}.get(lattice.name, np.nan)
-    return float((cells * crystal.get_volume()) ** (1 / 3))
+def lattice_constant(crystal: Atoms, start: Atoms) -> float:
+    """Edge of the conventional cubic cell in Å: that of the cell before relaxation, times (V/V_start)^(1/3)."""
+    return float(start.cell.get_bravais_lattice().a * (crystal.get_volume() / start.get_volume()) ** (1 / 3))

@@ -67,6 +67,7 @@ class Spectrum:
         corners: [L] of ``path`` at special points.
         labels: [L] names of the special points.
         dos: [2,M] frequency and density of states in 1/THz, integral 3n.
+        group: international symbol of the space group.
         atoms: in the supercell.
         frames: displaced supercells.
     """
@@ -80,6 +81,7 @@ class Spectrum:
     corners: Array
     labels: NDArray[np.str_]
     dos: Array
+    group: str
     atoms: int
     frames: int
 
@@ -154,6 +156,7 @@ def spectrum(surface: Surface, crystal: Atoms, options: PhononsOptions) -> Spect
         corners=corners,
         labels=labels,
         dos=np.array([dos.frequency_points, dos.dos]),
+        group=phonons.primitive_symmetry.dataset.international,
         atoms=len(phonons.supercell),
         frames=len(phonons.forces),
     )
@@ -215,13 +218,15 @@ def _errors(found: Spectrum, truth: Spectrum) -> dict[str, Number]:
 
 
 def faults(name: str, found: Spectrum, truth: Spectrum | None, options: PhononsOptions, *, errors: bool) -> list[str]:
-    """Imaginary modes that the reference does not have, and a shift beyond the threshold."""
+    """Imaginary modes that the reference does not have, another symmetry, a shift beyond the threshold."""
     wrong = []
     lowest, place = found.lowest
     unstable = truth is not None and truth.lowest[0] < -options.imaginary
     if lowest < -options.imaginary and not unstable:
         q = ", ".join(f"{x:.2f}" for x in place)
         wrong.append(f"{name}: imaginary modes, down to {-lowest:.2f}i THz at q = ({q})")
+    if truth is not None and found.group != truth.group:
+        wrong.append(f"{name}: relaxes to space group {found.group}, the reference to {truth.group}")
     if errors:
         absolute, relative = shift(found, truth)
         if abs(relative) > options.shift:
@@ -285,8 +290,8 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         if found is None:
             wrong.append(not_relaxed(name, model))
             continue
-        errors = truth is not None and same_level(reference, system)
-        settings[name] = {"atoms": found.atoms, "displaced_supercells": found.frames}
+        errors = truth is not None and truth.group == found.group and same_level(reference, system)
+        settings[name] = {"space_group": found.group, "atoms": found.atoms, "displaced_supercells": found.frames}
         own = _alone(found, options) | (_errors(found, truth) if errors else {})
         theirs = {} if truth is None else {f"reference.{key}": x for key, x in _alone(truth, options).items()}
         numbers |= {f"{name}.{key}": number for key, number in (own | theirs).items()}
