@@ -30,6 +30,21 @@ def undisturbed(tmp_path_factory):
     return {seed: train(root, *LONG, f"seed={seed}").directory for seed in SEEDS}
 
 
+@pytest.fixture
+def grid():
+    """The class below; commands that a failed test leaves are ended."""
+    started = []
+
+    def start(*words):
+        started.append(Grid(*words))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+
+
 class Grid:
     """The command for a grid over seeds, in another process."""
 
@@ -116,9 +131,9 @@ def assert_undisturbed(cell, expected):
     assert one["metrics"] == other["metrics"]
 
 
-def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturbed, tmp_path):
-    grid = Grid(tmp_path / "runs", "slurm", "seed=0,1,2,3")
-    cells = [Cell(grid.root, seed) for seed in SEEDS]
+def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturbed, grid, tmp_path):
+    first = grid(tmp_path / "runs", "slurm", "seed=0,1,2,3")
+    cells = [Cell(first.root, seed) for seed in SEEDS]
 
     catch(*cells[:2])
     requeued = cells[0].job
@@ -133,7 +148,7 @@ def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturb
         cell.kill(signal.SIGCONT)
     start_again(slurm, requeued, again)
 
-    code, said = grid.end()
+    code, said = first.end()
     assert code == 2, said
     assert "4 cells: 2 finished; 1 interrupted, the same command goes on; 1 failed." in said
     assert cells[1].directory.name in said
@@ -141,7 +156,7 @@ def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturb
     assert cells[1].status["error"]
 
     tokens = [cell.status["token"] for cell in cells]
-    code, said = Grid(tmp_path / "runs", "slurm", "seed=0,1,2,3").end()
+    code, said = grid(tmp_path / "runs", "slurm", "seed=0,1,2,3").end()
     assert code == 0, said
     assert "4 cells: 2 finished; 2 skipped, finished before." in said
     assert [cell.status["token"] == token for cell, token in zip(cells, tokens, strict=True)] == [
@@ -151,10 +166,10 @@ def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturb
         assert_undisturbed(cell, undisturbed[cell.seed])
 
 
-def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, undisturbed, tmp_path):
+def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, undisturbed, grid, tmp_path):
     logger = ("logger=wandb", "logger.offline=true")
     root, node = tmp_path / "runs", f"nodename={slurm.host}"
-    code, said = Grid(root, "sbatch", "seed=0,1", *logger).end()
+    code, said = grid(root, "sbatch", "seed=0,1", *logger).end()
     assert code == 0, said
     (script,) = root.glob("default/.sweep/sbatch-*/array.sbatch")
     assert f"sbatch {script}" in said
@@ -174,7 +189,7 @@ def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, u
     catch(*cells)  # what runs there goes on
     assert jobs == [cell.job for cell in cells]
     slurm.ask("scontrol", "update", node, "state=resume")
-    first = [(cell.directory / "checkpoints" / "wandb_id").read_text() for cell in cells]
+    wandb_ids = [(cell.directory / "checkpoints" / "wandb_id").read_text() for cell in cells]
 
     urgent = slurm.ask("sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
     for cell in cells:
@@ -184,7 +199,7 @@ def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, u
         cell.ended("interrupted")
     wait_for(lambda: slurm.state(urgent) == "", lambda: f"urgent job: {slurm.state(urgent)}")
     start_again(slurm, *jobs)
-    for cell, job, wandb_id in zip(cells, jobs, first, strict=True):
+    for cell, job, wandb_id in zip(cells, jobs, wandb_ids, strict=True):
         cell.ended("finished")
         assert cell.status["slurm_job"] == job
         assert_undisturbed(cell, undisturbed[cell.seed])
