@@ -19,6 +19,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sbatch", "srun", "sacct")
 DAEMONS = ("slurmd", "slurmctld", "slurmdbd", "mariadbd", "munged")
+SOCKET = Path("/run/mysqld/mysqld.sock")
 CONF = """
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -74,9 +75,10 @@ StorageLoc=accounts
 
 
 def missing() -> list[str]:
-    """Programs that are not installed, and ``root`` for a user who may not start them."""
+    """Programs that are not installed, ``root`` for a user who may not start them, a database socket that is free."""
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
-    return absent + ([] if os.geteuid() == 0 else ["root"])
+    absent += [] if os.geteuid() == 0 else ["root"]
+    return absent + (["no other MariaDB here"] if SOCKET.exists() and not SOCKET.is_symlink() else [])
 
 
 @dataclass
@@ -152,10 +154,9 @@ class Cluster:
         ping = ("mariadb-admin", "--no-defaults", "-S", str(socket_file), "-u", "root", "ping")
         wait_for(lambda: "alive" in self.ask(*ping, check=False), self._logs)
         # slurmdbd looks for the socket of 'localhost' where MariaDB's client does by default.
-        default = Path("/run/mysqld/mysqld.sock")
-        default.parent.mkdir(exist_ok=True)
-        default.unlink(missing_ok=True)
-        default.symlink_to(socket_file)
+        SOCKET.parent.mkdir(exist_ok=True)
+        SOCKET.unlink(missing_ok=True)  # a link that such a test left
+        SOCKET.symlink_to(socket_file)
         self._call("slurmdbd", conf=self.folder / "slurmdbd.conf")
         wait_for(lambda: answers(self.port), self._logs)
 
@@ -176,6 +177,8 @@ class Cluster:
             end(self.run / f"{name}.pid", name)
         if hasattr(self, "database"):
             self.database.wait(30)
+        if SOCKET.is_symlink() and SOCKET.readlink().is_relative_to(self.folder):
+            SOCKET.unlink()
 
 
 def end(file: Path, name: str) -> None:
