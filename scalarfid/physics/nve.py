@@ -1,0 +1,271 @@
+"""Energy drift: whether the total energy stays where it was, in float64 and in float32, beside the reference's.
+
+Velocity Verlet from the undisturbed structure with velocities of twice the temperature, of which half becomes potential
+energy; model and reference start alike. On a conservative surface the error of the total energy comes from the
+integrator alone and falls as dt². What does not fall, and what the reference does not have, is the surface's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.md.verlet import VelocityVerlet
+from ase.units import fs
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from scalarfid.files import replacing
+from scalarfid.log import progress
+from scalarfid.physics.dynamics import LIMITS, Failure, Watch, follow, moving, pairs, starts
+from scalarfid.physics.intervals import slope
+from scalarfid.physics.outcome import Number, Outcome
+from scalarfid.physics.registry import diagnostic
+from scalarfid.physics.surface import Surface
+from scalarfid.physics.systems import System
+
+DRIFT = 0.05
+"""meV/atom/ps; a slower drift is no fault."""
+JUMP = 1.0
+"""meV; a smaller jump of the total energy is no fault."""
+BLOCKS = 10
+"""Of a record, for the interval of its slope."""
+PRECISIONS = ("float64", "float32")
+
+
+@dataclass
+class NveOptions:
+    """Options of the runs.
+
+    Attributes:
+        temperature: K, near which the runs settle.
+        atoms: of a crystal's supercell, at most.
+        duration: ps, recorded.
+        settle: ps, before the record.
+        timesteps: fs.
+        seed: of the velocities.
+    """
+
+    temperature: float = 300
+    atoms: int = 32
+    duration: float = 2.0
+    settle: float = 0.2
+    timesteps: list[float] = field(default_factory=lambda: [0.5, 1.0, 2.0])
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """Of one run, a value a step.
+
+    Attributes:
+        time: [K] in ps.
+        total: [K] total energy per atom in meV, relative to the first.
+        kinetic: [K] per atom in meV.
+        edges: [K] number of pairs within the cutoff, zero where it is not known.
+        atoms: how many.
+        failure: if the run ended early.
+    """
+
+    time: NDArray[np.float64]
+    total: NDArray[np.float64]
+    kinetic: NDArray[np.float64]
+    edges: NDArray[np.int64]
+    atoms: int
+    failure: Failure | None = None
+
+
+def run(surface: Surface, start: Atoms, timestep: float, options: NveOptions, label: str = "NVE") -> Record:
+    """Run from the structure ``start`` and keep what comes after settling."""
+    atoms = moving(start, 2 * options.temperature, options.seed)
+    atoms.calc = surface.calculator()
+    dynamics, watch = VelocityVerlet(atoms, timestep * fs), Watch(start, options.temperature)
+    steps = round(1000 * (options.settle + options.duration) / timestep)
+    rows = [
+        (dynamics.nsteps, atoms.get_potential_energy(), atoms.get_kinetic_energy(), _edges(atoms, surface.cutoff))
+        for _ in progress(follow(dynamics, watch, steps), label, total=steps + 1)
+    ]
+    first = 0 if watch.failure else round(1000 * options.settle / timestep)
+    step, potential, kinetic, edges = np.array(rows).T[:, first:] if rows else np.zeros((4, 0))
+    per_atom = 1000 / len(atoms)
+    total = (potential + kinetic) * per_atom
+    return Record(
+        step * timestep / 1000, total - total[:1], kinetic * per_atom, edges.astype(int), len(atoms), watch.failure
+    )
+
+
+def _edges(atoms: Atoms, cutoff: float | None) -> int:
+    return 0 if cutoff is None else pairs(atoms, cutoff)[0].shape[1]
+
+
+def jumps(record: Record) -> tuple[float, float]:
+    """Largest jump of the total energy in meV where the neighbour list changes, and where it does not.
+
+    A jump is a step of E that its neighbours do not have, |ΔE_k − ½(ΔE_k−1 + ΔE_k+1)|; steps beside a change of the
+    list belong to neither. Not finite where there are no such steps.
+    """
+    change = np.diff(record.total) * record.atoms
+    jump = np.abs(change[1:-1] - 0.5 * (change[:-2] + change[2:]))
+    changes = np.diff(record.edges) != 0
+    here, beside = changes[1:-1], changes[:-2] | changes[2:]
+    kinds = (jump[here], jump[~here & ~beside])
+    listed, other = (float(kind.max()) if kind.size else float("nan") for kind in kinds)
+    return listed, other
+
+
+def numbers(record: Record) -> dict[str, Number]:
+    """What a run amounts to."""
+    if record.failure is not None:
+        return {"failure_time": Number(record.failure.time, "ps")}
+    rate, half = slope(record.time, record.total, BLOCKS)
+    line = np.polyval(np.polyfit(record.time, record.total, 1), record.time)
+    listed, other = jumps(record)
+    spread = record.kinetic.std()
+    return {
+        "slope": Number(rate, "meV/atom/ps", rate - half, rate + half),
+        "drift_over_kinetic_sigma": Number(rate * np.ptp(record.time) / spread, ""),
+        "energy_error": Number(float((record.total - line).std()), "meV/atom"),
+        "jump_at_list_change": Number(listed if np.isfinite(listed) else None, "meV"),
+        "jump_otherwise": Number(other if np.isfinite(other) else None, "meV"),
+        "failure_time": Number(None, "ps"),
+    }
+
+
+def order(found: Mapping[float, Mapping[str, Number]]) -> float | None:
+    """The power p of energy error ∝ dtᵖ, by least squares of the logarithms; 2 for a conservative surface."""
+    errors = {dt: values["energy_error"].value for dt, values in found.items() if "energy_error" in values}
+    if len(errors) < 2 or min(errors.values()) <= 0:
+        return None
+    return float(np.polyfit(np.log(list(errors)), np.log(list(errors.values())), 1)[0])
+
+
+def drift_fault(
+    name: str, found: Mapping[float, Mapping[str, Number]], truth: Mapping[float, Mapping[str, Number]]
+) -> list[str]:
+    """A slope at the shortest step that is not zero, not the integrator's and not the reference's.
+
+    The integrator's falls with the step at least as dt, the geometric mean of dt² and no fall at all.
+    """
+    slopes = {dt: values["slope"] for dt, values in found.items() if "slope" in values}
+    if not slopes:
+        return []
+    short, long = min(slopes), max(slopes)
+    least = _bounds(slopes[short])[0]
+    integrator = _bounds(slopes[long])[1] * short / long if long > short else 0.0
+    beside = truth.get(short, {}).get("slope")
+    reference = _bounds(beside)[1] if beside else 0.0
+    if least <= max(DRIFT, integrator, reference):
+        return []
+    rate = slopes[short]
+    against = f", the reference by {beside.value:.2g}" if beside else ""
+    size = f"{rate.value:.3g} ({rate.low:.3g} … {rate.high:.3g}) meV/atom/ps at {short:g} fs"
+    return [f"{name}: the total energy drifts by {size}, more than the integrator's dt² explains{against}"]
+
+
+def _bounds(number: Number) -> tuple[float, float]:
+    """Least and largest size of a number within its interval."""
+    half = (number.high - number.low) / 2
+    return max(0.0, abs(number.value) - half), abs(number.value) + half
+
+
+def jump_fault(
+    name: str, found: Mapping[float, Mapping[str, Number]], truth: Mapping[float, Mapping[str, Number]]
+) -> list[str]:
+    """Jumps at changes of the neighbour list, at the shortest step, that neither other steps nor the reference have."""
+    steps = [dt for dt, values in found.items() if values.get("jump_at_list_change", Number(None, "")).value]
+    if not steps:
+        return []
+    values, beside = found[min(steps)], truth.get(min(steps), {})
+    jump = values["jump_at_list_change"].value
+    usual = [values["jump_otherwise"].value, getattr(beside.get("jump_at_list_change"), "value", None)]
+    if jump <= max(JUMP, *(5 * (value or 0.0) for value in usual)):
+        return []
+    return [f"{name}: the total energy jumps by {jump:.3g} meV when the neighbour list changes"]
+
+
+def _failures(name: str, records: Mapping[float, Record], truth: Mapping[float, Record]) -> list[str]:
+    return [
+        f"{name}: the run at {dt:g} fs fails after {record.failure.time:.3g} ps: {record.failure.reason}"
+        for dt, record in records.items()
+        if record.failure and not (dt in truth and truth[dt].failure)
+    ]
+
+
+def _kept(work: Path | None, key: str) -> Record | None:
+    path = None if work is None else work / f"{key}.npz"
+    if path is None or not path.is_file():
+        return None
+    with np.load(path) as kept:
+        time, reason = kept["failure"] if kept["failure"].size else (None, None)
+        failure = None if reason is None else Failure(float(time), str(reason))
+        return Record(kept["time"], kept["total"], kept["kinetic"], kept["edges"], int(kept["atoms"]), failure)
+
+
+def _keep(work: Path | None, key: str, record: Record) -> None:
+    if work is not None:
+        failure = [] if record.failure is None else [str(record.failure.time), record.failure.reason]
+        with replacing(work / f"{key}.npz") as temporary:
+            np.savez(temporary, **{**vars(record), "failure": np.array(failure, dtype=str)})
+
+
+def _runs(surface: Surface, title: str, start: Atoms, options: NveOptions, work: Path | None) -> dict[float, Record]:
+    """A record a time step; those in ``work`` are not run again."""
+    records = {}
+    for dt in options.timesteps:
+        key = f"{title}, {dt:g} fs"
+        records[dt] = _kept(work, key) or run(surface, start, dt, options, f"NVE: {key}")
+        _keep(work, key, records[dt])
+    return records
+
+
+def _surfaces(model: Surface) -> Iterator[tuple[str, Surface]]:
+    for dtype in PRECISIONS:
+        other = model.at(dtype)
+        if other is not None:
+            yield dtype, other
+
+
+def draw(outcome: Outcome, figure: Figure) -> None:
+    """One panel a structure and precision: total energy against time, a line a time step, the reference dashed."""
+    groups = sorted({tuple(key.split("|")[:2]) for key in outcome.arrays if key.endswith("|total")})
+    shown = [group for group in groups if group[1] != "reference"]
+    figure.set_size_inches(4.2 * len(shown), 3.2)
+    panels = figure.subplots(1, len(shown), squeeze=False).ravel()
+    for axes, (name, precision) in zip(panels, shown, strict=True):
+        for dt, colour in zip(outcome.settings["timesteps"], ("C0", "C1", "C2", "C3", "C4", "C5"), strict=False):
+            for kind, style in ((precision, "-"), ("reference", "--")):
+                key = f"{name}|{kind}|{dt:g}fs"
+                if f"{key}|total" in outcome.arrays:
+                    label = f"{dt:g} fs" if style == "-" else None
+                    axes.plot(
+                        *(outcome.arrays[f"{key}|{of}"] for of in ("time", "total")), style, c=colour, label=label
+                    )
+        axes.set(title=f"{name}, {precision}", xlabel="t (ps)", ylabel="E − E₀ (meV/atom)")
+        axes.legend()
+
+
+@diagnostic("nve", NveOptions, draw, needs=("structure",), resumes=True)
+def measure(
+    model: Surface, reference: Surface | None, system: System, options: NveOptions, work: Path | None = None
+) -> Outcome:
+    """Run model and reference at every time step and judge the model."""
+    found, arrays, faults = {}, {}, []
+    for name, start in starts(system, options.atoms):
+        truths = {} if reference is None else _runs(reference, f"{name}, reference", start, options, work)
+        asked = {key: _runs(other, f"{name}, {key}", start, options, work) for key, other in _surfaces(model)}
+        truth = {dt: numbers(record) for dt, record in truths.items()}
+        for key, records in {**asked, **({"reference": truths} if truths else {})}.items():
+            values = {dt: numbers(record) for dt, record in records.items()}
+            found |= {f"{name}.{key}.{dt:g}fs.{of}": v for dt, row in values.items() for of, v in row.items()}
+            found[f"{name}.{key}.energy_error_order"] = Number(order(values), "")
+            for dt, record in records.items():
+                arrays |= {f"{name}|{key}|{dt:g}fs|{of}": getattr(record, of) for of in ("time", "total", "kinetic")}
+            if key != "reference":
+                title = f"{name} in {key}"
+                faults += _failures(title, records, truths) + drift_fault(title, values, truth)
+                faults += jump_fault(title, values, truth)
+    settings = asdict(options) | LIMITS | {"drift_from_meV_per_atom_per_ps": DRIFT, "jump_from_meV": JUMP}
+    return Outcome("nve", model.name, reference and reference.name, settings, found, arrays, faults)

@@ -1,0 +1,129 @@
+"""The integrator's error alone on sound surfaces; drift, jumps and failures named where they were put."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.calculator import all_changes
+from physics.surfaces import Pairs, added, lennard_jones
+
+import scalarfid
+from scalarfid.physics import System, surface
+from scalarfid.physics.intervals import slope
+from scalarfid.physics.nve import NveOptions, Record, drift_fault, jumps, measure, numbers
+from scalarfid.physics.outcome import Number
+from scalarfid.physics.surface import OfCalculator
+
+SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
+OPTIONS = NveOptions(temperature=80, atoms=8, duration=2.0, settle=0.2, timesteps=[2.0, 4.0, 8.0])
+
+
+class Swirl(Pairs):
+    """Lennard-Jones with a force across every pair, which no energy explains: it pumps what circles one way."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        i, d, D = self._pairs()
+        across = 0.01 * np.cross([0.0, 0.0, 1.0], D) * (d < 3.5)[:, None]
+        np.add.at(self.results["forces"], i, across)
+
+
+def ask(model, reference=None, options=OPTIONS, **others):
+    found = OfCalculator(model, "model", getattr(model, "cutoff", None))
+    return measure(found, reference and surface(reference), SYSTEM, options, **others)
+
+
+def values(outcome, prefix):
+    found = outcome.numbers.items()
+    return {name.removeprefix(prefix): number for name, number in found if name.startswith(prefix)}
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return ask(lennard_jones(), lennard_jones())
+
+
+def test_lennard_jones_drifts_by_the_integrator_which_falls_as_the_square_of_the_step(sound):
+    assert sound.findings == []
+    assert sound.numbers["Ar.float64.energy_error_order"].value == pytest.approx(2, abs=0.25)
+    for step in ("2fs", "4fs"):
+        rate = sound.numbers[f"Ar.float64.{step}.slope"]
+        assert rate.low < 0 < rate.high
+        assert abs(rate.value) < 0.05
+    assert sound.numbers["Ar.float64.2fs.failure_time"].value is None
+
+
+def test_a_surface_agrees_with_itself(sound):
+    model, reference = values(sound, "Ar.float64."), values(sound, "Ar.reference.")
+    for step in ("2fs", "4fs", "8fs"):
+        for of in ("slope", "energy_error", "drift_over_kinetic_sigma"):
+            assert model[f"{step}.{of}"] == reference[f"{step}.{of}"]
+
+
+def test_forces_that_no_energy_explains_are_a_drift():
+    lj = lennard_jones()
+    outcome = ask(Swirl(*lj.functions, lj.cutoff), lj)
+    (fault,) = [fault for fault in outcome.findings if "drifts" in fault]
+    assert fault.startswith("Ar in float64: the total energy drifts by ")
+    assert "more than the integrator's dt² explains, the reference by" in fault
+
+
+def test_a_step_at_the_cutoff_jumps_when_the_list_changes():
+    lj = lennard_jones(cutoff=6.2)
+    stepped = added(lj, lambda r: np.where(r < 6.2, 0.01, 0.0), np.zeros_like)
+    outcome = ask(stepped, lj)
+    (fault,) = [fault for fault in outcome.findings if "jumps" in fault]
+    assert fault.endswith("meV when the neighbour list changes")
+    assert outcome.numbers["Ar.float64.2fs.jump_at_list_change"].value > 9  # more than one pair at a time, at times
+
+
+def test_a_hole_ends_the_run_with_its_reason_and_time():
+    lj = lennard_jones()
+    outcome = ask(added(lj, lambda r: -600.0 / r, lambda r: -600.0 / r**2), lj)
+    fault = outcome.findings[0]
+    assert "Ar in float64: the run at 2 fs fails after 0.0" in fault
+    assert "a temperature spike" in fault
+    assert 0 < outcome.numbers["Ar.float64.2fs.failure_time"].value < 0.1
+
+
+def test_a_potential_is_asked_in_both_precisions_and_not_again(tmp_path):
+    potential = scalarfid.build("mace_tiny", "none", elements=["Si"], cutoff=3.0, dtype="float64")
+    system = System("silicon", (14,), {"Si": bulk("Si")})
+    options = NveOptions(atoms=2, duration=0.04, settle=0.0, timesteps=[2.0])
+    outcome = measure(surface(potential), None, system, options, tmp_path)
+    assert {"Si.float64.2fs.slope", "Si.float32.2fs.slope"} <= set(outcome.numbers)
+    assert len(list(tmp_path.iterdir())) == 2
+    again = measure(OfCalculator(None, "gone"), None, system, options, tmp_path)
+    assert again.numbers["Si.float64.2fs.slope"] == outcome.numbers["Si.float64.2fs.slope"]
+
+
+def test_a_molecule_that_flies_apart_fails_by_a_bond():
+    system = System("water", (1, 8), {}, {"H2O": molecule("H2O")})
+    outcome = measure(surface(Pairs(np.zeros_like, np.zeros_like, 3.0)), None, system, OPTIONS)
+    assert outcome.findings[0].startswith("H2O in float64: the run at 2 fs fails after 0.0")
+    assert "a bond out of range, " in outcome.findings[0]
+
+
+def test_a_slope_with_correlated_noise_is_in_its_interval_nineteen_times_in_twenty():
+    rng = np.random.default_rng(0)
+    t, hits = np.arange(2000) / 2000, 0
+    for _ in range(200):
+        noise = np.convolve(rng.standard_normal(2100), np.ones(40) / 40, "valid")[:2000]
+        rate, half = slope(t, 3 * t + noise)
+        hits += abs(rate - 3) < half
+    assert 180 <= hits <= 200
+
+
+def test_jumps_and_slopes_by_hand():
+    total = np.zeros(60)
+    total[30:] = 0.5
+    edges = np.where(np.arange(60) < 30, 10, 12)
+    record = Record(np.arange(60) / 10, total, np.sin(np.arange(60)), edges, 4)
+    assert jumps(record) == (pytest.approx(2.0), 0.0)
+    assert numbers(record)["energy_error"].value > 0
+    steady = {0.5: {"slope": Number(1.0, "", 0.9, 1.1)}, 2.0: {"slope": Number(1.0, "", 0.9, 1.1)}}
+    falling = {0.5: {"slope": Number(1.0, "", 0.9, 1.1)}, 2.0: {"slope": Number(16.0, "", 15.0, 17.0)}}
+    assert len(drift_fault("x", steady, {})) == 1
+    assert drift_fault("x", falling, {}) == []
+    assert drift_fault("x", steady, steady) == []
