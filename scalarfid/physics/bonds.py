@@ -1,0 +1,137 @@
+"""Bonds of a molecule pulled apart: which can break, the frames of a scan, and what a surface says along it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
+from ase.data import covalent_radii
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from scalarfid.log import progress
+from scalarfid.physics.surface import Answers, Surface
+
+Array = NDArray[np.float64]
+BONDED = 1.25
+"""Sums of covalent radii; nearer than this two atoms are bonded."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Frames in order of growing bond length α.
+
+    Attributes:
+        name: molecule and bond, as in ``ethanol C0-O2``.
+        alpha: [K] bond length in Å.
+        frames: K geometries.
+        direction: [N,3] dx/dα, no unit: half the bond's direction on one fragment, minus half on the other.
+    """
+
+    name: str
+    alpha: Array
+    frames: list[Atoms]
+    direction: Array
+
+    def kept(self, rows: NDArray[np.bool_]) -> Scan:
+        """The scan without the frames that are false in ``rows`` [K]."""
+        frames = [frame for frame, row in zip(self.frames, rows, strict=True) if row]
+        return Scan(self.name, self.alpha[rows], frames, self.direction)
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a surface says along a scan: energy [K] in eV, forces [K,N,3] in eV/Å."""
+
+    energy: Array
+    forces: Array
+
+    def kept(self, rows: NDArray[np.bool_]) -> Track:
+        """Without the frames that are false in ``rows`` [K]."""
+        return Track(self.energy[rows], self.forces[rows])
+
+    def pull(self, scan: Scan) -> Array:
+        """F·dx/dα [K] in eV/Å, −dE/dα of a conservative surface."""
+        return np.einsum("kia,ia->k", self.forces, scan.direction)
+
+
+def covalent_sums(atoms: Atoms) -> Array:
+    """r_i + r_j [N,N] in Å of ASE's covalent radii."""
+    radii = covalent_radii[atoms.numbers]
+    return radii[:, None] + radii
+
+
+def breakable(atoms: Atoms) -> list[tuple[int, int]]:
+    """Bonds i < j whose removal leaves two fragments: the bridges of the bond graph."""
+    bonds = np.triu(atoms.get_all_distances() < BONDED * covalent_sums(atoms), 1)
+    whole = connected_components(bonds, directed=False)[0]
+    found = []
+    for i, j in np.argwhere(bonds):
+        bonds[i, j] = False
+        if connected_components(bonds, directed=False)[0] > whole:
+            found.append((int(i), int(j)))
+        bonds[i, j] = True
+    return found
+
+
+def fragment(atoms: Atoms, bond: tuple[int, int]) -> NDArray[np.bool_]:
+    """[N] which atoms stay with the second atom of a breakable bond."""
+    bonds = atoms.get_all_distances() < BONDED * covalent_sums(atoms)
+    bonds[bond], bonds[bond[::-1]] = False, False
+    part = connected_components(bonds, directed=False)[1]
+    return part == part[bond[1]]
+
+
+def bond_scan(name: str, atoms: Atoms, bond: tuple[int, int], alpha: Array) -> Scan:
+    """Move both fragments rigidly by ±(α − α₀)/2 along the bond (BSCT, arXiv 2602.04861).
+
+    Args:
+        name: of the molecule.
+        atoms: near equilibrium; α₀ is its bond length.
+        bond: a breakable one.
+        alpha: [K] bond lengths in Å.
+    """
+    vector = atoms.positions[bond[1]] - atoms.positions[bond[0]]
+    length = np.linalg.norm(vector)
+    sides = np.where(fragment(atoms, bond), 0.5, -0.5)
+    direction = sides[:, None] * vector / length
+    frames = [Atoms(atoms.numbers, atoms.positions + (x - length) * direction) for x in alpha]
+    i, j = bond
+    return Scan(f"{name} {atoms.symbols[i]}{i}-{atoms.symbols[j]}{j}", alpha, frames, direction)
+
+
+def ask(surface: Surface, scans: Sequence[Scan]) -> list[Track]:
+    """Energies and forces along all scans, in one call."""
+    answers = surface([frame for scan in scans for frame in scan.frames])
+    ends = np.cumsum([len(scan.frames) for scan in scans])
+    return [
+        Track(answers.energy[end - len(scan.frames) : end], np.array(answers.forces[end - len(scan.frames) : end]))
+        for scan, end in zip(scans, ends, strict=True)
+    ]
+
+
+def ask_reference(surface: Surface, scans: Sequence[Scan]) -> list[Track]:
+    """The same scan by scan, with a progress bar; NaN where the reference finds no answer."""
+    tracks = []
+    for scan in progress(scans, f"Bond scans ({surface.name})"):
+        answers = [_answer(surface, frame) for frame in scan.frames]
+        energy = np.concatenate([answer.energy for answer in answers])
+        tracks.append(Track(energy, np.array([answer.forces[0] for answer in answers])))
+    return tracks
+
+
+def _answer(surface: Surface, frame: Atoms) -> Answers:
+    try:
+        return surface([frame])
+    except CalculationFailed:
+        return Answers(np.array([np.nan]), [np.full((len(frame), 3), np.nan)])
+
+
+def crossings(scan: Scan, cutoff: float) -> NDArray[np.int64]:
+    """[K−1] pairs whose distance crosses the cutoff between two neighbouring frames."""
+    rows, columns = np.triu_indices(len(scan.direction), 1)
+    distances = np.array([frame.get_all_distances()[rows, columns] for frame in scan.frames])
+    return np.diff(distances < cutoff, axis=0).sum(1)

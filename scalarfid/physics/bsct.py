@@ -1,0 +1,211 @@
+"""BSCT, the Bond Smoothness Characterization Test (arXiv 2602.04861): how roughly forces change as a bond breaks.
+
+Both fragments of a molecule move rigidly along each bond that can break, from 0.5 to 2 sums of covalent radii. With a
+reference of the labels' level of theory, the force smoothness deviation as published; always, what it cannot see: the
+jumps of E, F and dF/dα, ∫F·dx against ΔE, and every pair that crosses the cutoff on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from scalarfid.errors import ScalarFidError
+from scalarfid.physics.bonds import (
+    BONDED,
+    Scan,
+    Track,
+    ask,
+    ask_reference,
+    bond_scan,
+    breakable,
+    covalent_sums,
+    crossings,
+)
+from scalarfid.physics.outcome import Number, Outcome
+from scalarfid.physics.registry import diagnostic
+from scalarfid.physics.roughness import ENERGY_JUMP, FORCE_JUMP, WORK, faults_of, roughness
+from scalarfid.physics.surface import Surface
+from scalarfid.physics.systems import System
+
+Array = NDArray[np.float64]
+FLOOR = 1.0
+"""(eV/Å)²; a smaller Σ|ΔF|² counts as this, as published."""
+DRAWN = 12
+
+
+@dataclass
+class BsctOptions:
+    """Options of the scans.
+
+    Attributes:
+        points: of a scan.
+        nearest: shortest bond, in sums of covalent radii.
+        furthest: longest bond, in sums of covalent radii.
+    """
+
+    points: int = 100
+    nearest: float = 0.5
+    furthest: float = 2.0
+
+
+def log_force(forces: Array, equilibrium: Array) -> Array:
+    """Logarithm ln max(Σ|F(α) − F_ref(e)|², 1) [K], of forces [K,N,3] and F_ref(e) [N,3] in eV/Å."""
+    return np.log(np.maximum(((forces - equilibrium) ** 2).sum((1, 2)), FLOOR))
+
+
+def fsd(alpha: Array, forces: Array, reference: Array, equilibrium: int) -> dict[str, float | None]:
+    """Force smoothness deviation max |ΔL/Δα| in Å⁻¹, L(α) = ln max(Σ|ΔF_model|², 1) − ln max(Σ|ΔF_ref|², 1).
+
+    ΔF_X(α) = F_X(α) − F_ref(e): the reference's equilibrium force is taken from both (arXiv 2602.04861).
+
+    Args:
+        alpha: [K] bond lengths in Å.
+        forces: [K,N,3] of the model in eV/Å.
+        reference: [K,N,3] of the reference.
+        equilibrium: e, the frame of lowest reference energy.
+
+    Returns:
+        ``full``, ``compress`` (frames up to e) and ``stretch`` (from e on); None where there are not two frames.
+    """
+    offset = reference[equilibrium]
+    slope = np.abs(np.diff(log_force(forces, offset) - log_force(reference, offset)) / np.diff(alpha))
+    parts = {"full": slope, "compress": slope[:equilibrium], "stretch": slope[equilibrium:]}
+    return {name: float(part.max()) if part.size else None for name, part in parts.items()}
+
+
+def compared(scan: Scan, model: Track, reference: Track) -> dict[str, Number]:
+    """FSD and mean absolute errors of one scan; its frames all have a reference energy."""
+    smooth = fsd(scan.alpha, model.forces, reference.forces, int(reference.energy.argmin()))
+    found = {f"fsd_{part}": Number(value, "1/Å") for part, value in smooth.items()}
+    found["energy_mae"] = Number(float(np.abs(model.energy - reference.energy).mean()), "eV")
+    found["forces_mae"] = Number(float(np.abs(model.forces - reference.forces).mean()), "eV/Å")
+    return found
+
+
+def judge(
+    scan: Scan, model: Track, reference: Track | None, cutoff: float | None
+) -> tuple[dict[str, Number], dict[str, Array], list[str]]:
+    """Numbers, arrays and faults of one scan."""
+    if not (np.isfinite(model.energy).all() and np.isfinite(model.forces).all()):
+        return {}, {}, [f"{scan.name}: the model's energy or forces are not finite"]
+    crossed = None if cutoff is None else crossings(scan, cutoff)
+    found = roughness(scan, model)
+    numbers = {} if reference is None else compared(scan, model, reference)
+    numbers["energy_jump"] = Number(found.energy[0], "eV")
+    numbers["force_jump"] = Number(found.force[0], "eV/Å")
+    numbers["force_slope_jump"] = Number(found.slope[0], "eV/Å²")
+    numbers["work_error"] = Number(found.work, "eV")
+    arrays = {"alpha": scan.alpha, "energy": model.energy, "pull": model.pull(scan)}
+    if crossed is not None:
+        numbers["cutoff_crossings"] = Number(int(crossed.sum()), "")
+        arrays["cutoff_crossings"] = crossed
+    if reference is not None:
+        offset = reference.forces[reference.energy.argmin()]
+        arrays |= {"reference_energy": reference.energy, "reference_pull": reference.pull(scan)}
+        arrays["L"] = log_force(model.forces, offset) - log_force(reference.forces, offset)
+    expected = None if reference is None else roughness(scan, reference)
+    return numbers, arrays, faults_of(scan, found, expected, crossed)
+
+
+def scans_of(system: System, options: BsctOptions) -> Iterator[Scan]:
+    """A scan of every breakable bond of every molecule."""
+    for name, atoms in system.molecules.items():
+        for bond in breakable(atoms):
+            ends = np.array([options.nearest, options.furthest]) * covalent_sums(atoms)[bond]
+            yield bond_scan(name, atoms, bond, np.linspace(*ends, options.points))
+
+
+def summary(numbers: dict[str, Number]) -> dict[str, Number]:
+    """Means over scans of what is published so, and the largest of the jumps."""
+    found = {}
+    for key in dict.fromkeys(name.rpartition(".")[2] for name in numbers):
+        of_scans = [number for name, number in numbers.items() if name.endswith(f".{key}") and number.value is not None]
+        values = [number.value for number in of_scans]
+        if values and key.startswith(("fsd", "energy_mae", "forces_mae")):
+            found[f"mean.{key}"] = Number(float(np.mean(values)), of_scans[0].unit)
+        elif values and key != "cutoff_crossings":
+            found[f"largest.{key}"] = Number(max(values), of_scans[0].unit)
+    return found
+
+
+def draw(outcome: Outcome, figure: Figure) -> None:
+    """Two panels a scan, the first dozen: energy with the reference dashed, and L(α) or else the pull."""
+    names = [key.removesuffix(".alpha") for key in outcome.arrays if key.endswith(".alpha")][:DRAWN]
+    columns = max(min(len(names), 4), 1)
+    rows = -(-len(names) // columns) or 1
+    figure.set_size_inches(3.4 * columns, 4.6 * rows)
+    panels = figure.subplots(2 * rows, columns, squeeze=False)
+    for axes in panels.ravel():
+        axes.set_visible(False)
+    for k, name in enumerate(names):
+        above, below = panels[2 * (k // columns), k % columns], panels[2 * (k // columns) + 1, k % columns]
+        _draw_scan(outcome, {key: outcome.arrays.get(f"{name}.{key}") for key in _CURVES}, above, below)
+        above.set_title(name)
+    if names:
+        panels[0, 0].legend()
+
+
+_CURVES = ("alpha", "energy", "pull", "reference_energy", "L", "cutoff_crossings")
+
+
+def _draw_scan(outcome: Outcome, curves: dict[str, Array | None], above: Any, below: Any) -> None:
+    for axes in (above, below):
+        axes.set_visible(True)
+    alpha, zero = curves["alpha"], curves["energy"].min()
+    above.plot(alpha, curves["energy"] - zero, label=outcome.model)
+    if curves["reference_energy"] is not None:
+        above.plot(alpha, curves["reference_energy"] - zero, "k--", label=outcome.reference)
+    if curves["cutoff_crossings"] is not None:
+        for x in (alpha[:-1] + alpha[1:])[curves["cutoff_crossings"] > 0] / 2:
+            below.axvline(x, color="0.85", zorder=0)
+    below.plot(alpha, curves["pull"] if curves["L"] is None else curves["L"])
+    above.set(ylabel="E (eV)")
+    below.set(xlabel="α (Å)", ylabel="−dE/dα (eV/Å)" if curves["L"] is None else "L")
+    if curves["L"] is None:
+        below.set_yscale("symlog", linthresh=1.0)
+
+
+@diagnostic("bsct", BsctOptions, draw, needs=("molecule",))
+def measure(model: Surface, reference: Surface | None, system: System, options: BsctOptions) -> Outcome:
+    """Scan model and reference and judge the model; frames without a reference energy are dropped from both.
+
+    Raises:
+        ScalarFidError: fewer than ten points, or lengths that do not grow.
+    """
+    if options.points < 10 or not 0 < options.nearest < options.furthest:
+        raise ScalarFidError(
+            f"bsct.points={options.points}, nearest={options.nearest:g}, furthest={options.furthest:g}: "
+            "give at least 10 points and 0 < nearest < furthest"
+        )
+    scans = list(scans_of(system, options))
+    truths = [None] * len(scans) if reference is None else ask_reference(reference, scans)
+    numbers, arrays, faults, dropped = {}, {}, [], 0
+    for scan, track, truth in zip(scans, ask(model, scans), truths, strict=True):
+        rows = np.full(len(scan.alpha), True) if truth is None else np.isfinite(truth.energy)
+        dropped += int((~rows).sum())
+        if rows.sum() < 10:
+            faults.append(f"{scan.name}: not judged, {reference.name} answers only {rows.sum()} of {len(rows)} frames")
+            continue
+        found, curves, wrong = judge(scan.kept(rows), track.kept(rows), truth and truth.kept(rows), model.cutoff)
+        numbers |= {f"{scan.name}.{key}": number for key, number in found.items()}
+        arrays |= {f"{scan.name}.{key}": curve for key, curve in curves.items()}
+        faults += wrong
+    settings = asdict(options) | {
+        "scans": len(scans),
+        "frames_dropped": dropped,
+        "floor_eV2_per_A2": FLOOR,
+        "bonded_below_covalent_sums": BONDED,
+        "cutoff_A": model.cutoff,
+        "energy_jump_from_eV": ENERGY_JUMP,
+        "force_jump_from_eV_per_A": FORCE_JUMP,
+        "work_error_from_eV": WORK,
+    }
+    return Outcome(
+        "bsct", model.name, reference and reference.name, settings, numbers | summary(numbers), arrays, faults
+    )

@@ -1,0 +1,238 @@
+"""FSD by hand, against the published package's values, zero against itself; faults of broken surfaces by name."""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.calculator import CalculationFailed
+from physics.surfaces import Pairs, added
+
+import scalarfid
+from scalarfid import ScalarFidError
+from scalarfid.data import read_frames
+from scalarfid.data.labels import labels_of
+from scalarfid.physics import System, diagnostics, surface
+from scalarfid.physics.bonds import ask, bond_scan, breakable, covalent_sums, crossings
+from scalarfid.physics.bsct import BsctOptions, draw, fsd, measure, scans_of
+from scalarfid.physics.roughness import jump, unexplained_work
+
+WATER = System("water", (1, 8), {}, {"water": molecule("H2O")})
+ETHANOL = System("ethanol", (1, 6, 8), {}, {"ethanol": molecule("CH3CH2OH")})
+CUTOFF = 2.0  # the two H of water are 1.5 Å apart and cross it as one leaves
+
+
+def morse(depth=4.0, a=2.0, length=1.2, cutoff=CUTOFF):
+    """D(1 − e^(−a(r − r₀)))² times a (1 − u²)⁴ window, that is smooth at the cutoff."""
+
+    def parts(r):
+        x, u = np.exp(-a * (r - length)), np.minimum(r / cutoff, 1.0)
+        return depth * ((1 - x) ** 2 - 1), 2 * depth * a * (1 - x) * x, (1 - u**2) ** 4, -8 * u * (1 - u**2) ** 3
+
+    def energy(r):
+        e, _, w, _ = parts(r)
+        return e * w
+
+    def force(r):
+        e, slope, w, dw = parts(r)
+        return -(slope * w + e * dw / cutoff)
+
+    return Pairs(energy, force, cutoff)
+
+
+def ask_water(model, reference=None):
+    outcome = measure(asked(model), reference and surface(reference), WATER, BsctOptions())
+    return outcome, {name: number.value for name, number in outcome.numbers.items()}
+
+
+def asked(model):
+    found = surface(model)
+    found.cutoff = CUTOFF
+    return found
+
+
+def test_fsd_of_forces_made_by_hand():
+    # With a reference below the floor L is ln Σ|ΔF|² of the model, here by construction 6, 4, 1, 2, 5.
+    logs = np.array([6.0, 4.0, 1.0, 2.0, 5.0])
+    offset = np.array([[0.3, -0.2, 0.1], [-0.3, 0.2, -0.1]])
+    model = offset + np.sqrt(np.exp(logs) / 6)[:, None, None]
+    found = fsd(np.array([1.0, 1.5, 2.0, 2.5, 3.0]), model, np.tile(offset, (5, 1, 1)), 1)
+    assert found["full"] == pytest.approx(6)
+    assert found["compress"] == pytest.approx(4)
+    assert found["stretch"] == pytest.approx(6)
+    assert fsd(np.array([1.0, 1.5]), model[:2], model[:2] * 0, 0)["compress"] is None
+
+
+def test_fsd_of_two_springs():
+    # ΔF of the reference k x, of the model c k x on both atoms: L goes from 0 inside the floors to 2 ln c outside.
+    x = np.linspace(-2, 2, 4001)
+    spring = np.zeros((len(x), 2, 3))
+    spring[:, 0, 0], spring[:, 1, 0] = x, -x
+    found = fsd(x + 3, 2 * spring, spring, 2000)
+    steepest = 2 / np.sqrt(0.125)  # d ln(8 x²)/dx where 8 x² leaves the floor
+    assert found["full"] == pytest.approx(steepest, rel=5e-3)
+    assert found["compress"] == pytest.approx(found["stretch"], rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def published():
+    root = os.environ.get("SCALARFID_DATA")
+    folder = Path(root or ".") / "bsct"
+    if not root or not folder.is_dir():
+        pytest.skip("SCALARFID_DATA with bsct/ is not there")
+    frames = read_frames(folder / "bsct_spice_subset31.xyz.gz")
+
+    def name(atoms):
+        return f"{atoms.info['bond_type']}/{atoms.info['molecule']}"
+
+    scans = {key: list(group) for key, group in groupby(frames, name)}
+    return json.loads((folder / "fsd_gfn2.json").read_text()), np.load(folder / "gfn2_forces.npz"), scans
+
+
+def test_fsd_is_the_published_packages(published):
+    records, stored, scans = published
+    assert len(records) == 10
+    for key, record in records.items():
+        energy = np.array([labels_of(atoms).energy for atoms in scans[key]])
+        forces = np.array([labels_of(atoms).forces for atoms in scans[key]])
+        low, high, points = record["perturb_range"]
+        model = stored[f"{key.replace('/', '_')}_forces"]
+        found = fsd(np.linspace(low, high, points), model, forces, int(energy.argmin()))
+        for part, value in found.items():
+            assert value == pytest.approx(record[f"{part}_smoothness"], abs=1e-6)
+        assert np.abs(model - forces).mean() == pytest.approx(record["full_forces_mae"], abs=1e-9)
+
+
+def test_scans_are_the_published_ones(published):
+    for frames in published[2].values():
+        first, last = frames[0], frames[-1]
+        moved = last.get_all_distances() / first.get_all_distances().clip(1e-9)
+        ratio = first.get_all_distances() / covalent_sums(first)
+        (bond,) = [tuple(b) for b in np.argwhere(np.triu(np.isclose(ratio, 0.5) & np.isclose(moved, 4), 1))]
+        middle = frames[33]
+        assert bond in breakable(middle)
+        alpha = np.linspace(0.5, 2, 100) * covalent_sums(middle)[bond]
+        scan = bond_scan("it", middle, bond, alpha)
+        worst = max(np.abs(a.positions - b.positions).max() for a, b in zip(scan.frames, frames, strict=True))
+        assert worst < 1e-5
+
+
+def test_bonds_in_rings_do_not_break():
+    ring = molecule("C6H6")
+    assert [sorted(ring.symbols[list(bond)]) for bond in breakable(ring)] == [["C", "H"]] * 6
+    assert len(breakable(ETHANOL.molecules["ethanol"])) == 8
+    assert breakable(Atoms("Ar")) == []
+
+
+def test_fragments_move_rigidly_and_alpha_is_the_bond_length():
+    atoms = ETHANOL.molecules["ethanol"]
+    scan = next(scans_of(ETHANOL, BsctOptions(points=10)))
+    assert scan.name == "ethanol C0-C1"
+    assert [frame.get_distance(0, 1) for frame in scan.frames] == pytest.approx(scan.alpha.tolist())
+    before, after = atoms.get_all_distances(), scan.frames[-1].get_all_distances()
+    same = np.isclose(before, after, atol=1e-9)
+    assert same[np.ix_([0, 6, 7, 8], [0, 6, 7, 8])].all()
+    assert same[np.ix_([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])].all()
+    assert not same[np.ix_([0, 6, 7, 8], [1, 2, 3, 4, 5])].any()
+
+
+def test_a_surface_against_itself_has_no_error_and_no_fault():
+    outcome, found = ask_water(morse(), morse())
+    assert outcome.findings == []
+    assert {value for name, value in found.items() if "fsd" in name or "mae" in name} == {0.0}
+    assert found["largest.work_error"] < 1e-3
+    assert outcome.settings["scans"] == 2
+    assert found["water O0-H1.cutoff_crossings"] == 1
+
+
+def test_without_a_reference_only_numbers_that_need_none():
+    outcome, found = ask_water(morse())
+    assert outcome.reference is None
+    assert not [name for name in found if "fsd" in name or "mae" in name]
+    assert found["largest.energy_jump"] < 1e-3
+
+
+def test_a_step_at_the_cutoff_is_named():
+    stepped = added(morse(), lambda r: np.where(r < CUTOFF, 0.05, 0.0), np.zeros_like)
+    outcome, found = ask_water(stepped, morse())
+    assert found["water O0-H1.energy_jump"] == pytest.approx(0.05, rel=0.01)
+    assert found["water O0-H1.fsd_full"] == 0  # forces are the reference's: FSD cannot see it
+    (fault, _) = outcome.findings
+    assert fault.startswith("water O0-H1: the energy jumps by 50 meV at ")
+    assert fault.endswith("Å, where 1 pair crosses the cutoff")
+
+
+def test_a_jump_of_the_force_at_the_cutoff_is_named():
+    kinked = added(morse(), lambda r: np.where(r < CUTOFF, r - CUTOFF, 0.0), lambda r: np.where(r < CUTOFF, -1.0, 0.0))
+    outcome, found = ask_water(kinked)
+    assert found["water O0-H1.force_jump"] == pytest.approx(np.sqrt(2), rel=0.01)
+    assert outcome.findings[0].startswith("water O0-H1: the forces jump by 1.4")
+
+
+def test_a_force_that_is_no_derivative_is_named():
+    wrong = added(morse(), np.zeros_like, lambda r: 0.2 * np.exp(-(((r - 1.2) / 0.3) ** 2)))
+    outcome, found = ask_water(wrong)
+    assert found["largest.energy_jump"] < 0.005
+    assert found["largest.work_error"] > 0.05
+    assert all("the forces are no derivative of the energy: ΔE and −∫F·dx differ by 0.1" in f for f in outcome.findings)
+    assert len(outcome.findings) == 2
+
+
+def test_frames_without_a_reference_are_dropped():
+    class Failing(type(morse())):
+        def calculate(self, atoms=None, *others, **more):
+            if atoms.get_all_distances()[0].max() > 1.8:
+                raise CalculationFailed("no convergence")
+            super().calculate(atoms, *others, **more)
+
+    failing = Failing(*morse().functions, CUTOFF)
+    outcome, found = ask_water(morse(), failing)
+    assert 0 < outcome.settings["frames_dropped"] < 100
+    assert len(outcome.arrays["water O0-H1.alpha"]) == 100 - outcome.settings["frames_dropped"] / 2
+    assert found["mean.fsd_full"] == 0
+
+
+def test_crossings_are_counted_where_they_happen():
+    scan = next(scans_of(WATER, BsctOptions(points=50)))
+    counted = crossings(scan, 1.0)  # O–H itself
+    assert counted.sum() == 1
+    assert scan.alpha[counted.argmax()] < 1.0 < scan.alpha[counted.argmax() + 1]
+
+
+def test_a_smooth_curve_has_no_jump_and_a_jump_its_size():
+    x = np.linspace(0, 3, 100)
+    smooth = np.stack([np.exp(-2 * x), np.sin(x)], 1)
+    assert jump(smooth)[0] < 1e-3
+    smooth[60:, 1] += 0.7
+    assert jump(smooth) == (pytest.approx(0.7, abs=1e-2), 59)
+    assert np.abs(unexplained_work(x, np.cos(x), np.sin(x))).max() < 1e-7
+
+
+def test_one_batched_call_is_the_same_as_frame_by_frame():
+    potential = scalarfid.build("mace_tiny", "none", elements=["H", "O"], cutoff=3.0, dtype="float64")
+    scans = list(scans_of(WATER, BsctOptions(points=12)))
+    for one, other in zip(
+        ask(surface(potential), scans), ask(surface(surface(potential).calculator()), scans), strict=True
+    ):
+        assert np.allclose(one.energy, other.energy, atol=1e-12, rtol=0)
+        assert np.allclose(one.forces, other.forces, atol=1e-11, rtol=0)
+
+
+def test_the_outcome_is_written_and_drawn(tmp_path):
+    for reference in (None, morse()):
+        outcome, _ = ask_water(morse(length=1.1), reference)
+        assert outcome.write(tmp_path, draw).is_file()
+        assert (tmp_path / "bsct.png").stat().st_size > 1000
+
+
+def test_it_needs_a_molecule_and_points():
+    silicon = System("si", (14,))
+    assert diagnostics()["bsct"].applies(None, silicon) == "bsct needs a molecule, and si has none"
+    with pytest.raises(ScalarFidError, match=r"bsct.points=5"):
+        measure(surface(morse()), None, WATER, BsctOptions(points=5))
