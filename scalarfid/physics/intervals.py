@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, linregress, spearmanr
+from scipy.stats import binomtest, linregress, rankdata
 from scipy.stats import t as student
 
 Array = NDArray[np.float64]
@@ -41,15 +41,16 @@ def wilson(successes: int, of: int) -> tuple[float, float]:
 
 def rank_correlation(x: ArrayLike, y: ArrayLike, *, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Spearman's ρ and its percentile bootstrap interval over the pairs; not finite where one side is constant."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    rng = np.random.default_rng(seed)
-    found = [_spearman(x[draw], y[draw]) for draw in rng.integers(len(x), size=(draws, len(x)))]
-    finite = np.array(found)[np.isfinite(found)]
-    low, high = np.quantile(finite, (0.025, 0.975)) if finite.size else (float("nan"),) * 2
-    return _spearman(x, y), float(low), float(high)
+    pairs = np.stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
+    drawn = pairs[:, np.random.default_rng(seed).integers(pairs.shape[1], size=(draws, pairs.shape[1]))]
+    found = _spearman(*drawn)
+    finite = found[np.isfinite(found)]
+    low, high = np.quantile(finite, (0.025, 0.975)) if finite.size else (np.nan, np.nan)
+    return float(_spearman(*pairs)), float(low), float(high)
 
 
-def _spearman(x: Array, y: Array) -> float:
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(spearmanr(x, y).statistic)
+def _spearman(x: Array, y: Array) -> Array:
+    """Pearson's correlation of ranks along the last axis; ties have their mean rank."""
+    a, b = (ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (rankdata(x, axis=-1), rankdata(y, axis=-1)))
+    scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    return np.divide((a * b).sum(axis=-1), scale, out=np.full_like(scale, np.nan), where=scale > 0)

@@ -60,12 +60,15 @@ def shell(g: Array, found: Array, edges: Array, ends: float) -> Shell:
 
 
 def shell_end(g: Array, edges: Array) -> float:
-    """Å; where g(r), over three bins, is lowest between its highest peak and 1.6 times that distance."""
+    """Å; the first minimum of g(r), smoothed over 0.25 Å, beyond its highest peak; the outer end if there is none."""
     r = 0.5 * (edges[1:] + edges[:-1])
-    smooth = np.convolve(np.pad(g, 1, mode="edge"), np.ones(3) / 3, "valid")
-    top = int(g.argmax())
-    last = min(len(r), int(np.searchsorted(r, 1.6 * r[top])) + 1)
-    return float(r[top + int(smooth[top:last].argmin())])
+    half = max(1, round(0.125 / (r[1] - r[0])))
+    smooth = g
+    for _ in range(2):
+        smooth = np.convolve(np.pad(smooth, half, mode="edge"), np.ones(2 * half + 1) / (2 * half + 1), "valid")
+    top = int(smooth.argmax())
+    rises = np.flatnonzero(np.diff(smooth[top:]) > 0)
+    return float(r[top + rises[0]] if rises.size else edges[-1])
 
 
 def overlap(g: Array, other: Array) -> float:

@@ -1,0 +1,116 @@
+"""Survival known beforehand: all, none, or where a bond cannot hold; intervals and rank correlations by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from physics.surfaces import Pairs, added, lennard_jones
+from scipy.stats import spearmanr
+
+from scalarfid import ScalarFidError
+from scalarfid.physics import System, surface
+from scalarfid.physics.correlation import with_stability
+from scalarfid.physics.dynamics import Failure, Watch, moving
+from scalarfid.physics.intervals import rank_correlation, wilson
+from scalarfid.physics.outcome import Outcome
+from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, survival
+
+SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
+OPTIONS = StabilityOptions([50.0, 100.0], seeds=2, duration=0.4, timestep=4.0, atoms=8)
+
+
+def free() -> Pairs:
+    return Pairs(np.zeros_like, np.zeros_like, 3.0)
+
+
+def test_a_sound_crystal_survives_and_one_with_a_hole_does_not(tmp_path):
+    lj = lennard_jones()
+    sound = measure(surface(lj), surface(lj), SYSTEM, OPTIONS)
+    assert sound.findings == []
+    assert sound.numbers["survived"].value == sound.numbers["Ar.reference.50K.survived"].value == 1
+    assert sound.numbers["Ar.50K.survived"].low == pytest.approx(0.342, abs=1e-3)
+    broken = measure(surface(added(lj, lambda r: -600 / r, lambda r: -600 / r**2)), surface(lj), SYSTEM, OPTIONS)
+    assert broken.numbers["survived"].value == 0
+    assert broken.findings[0].startswith("Ar at 50 K: 2 of 2 runs (0 of the reference's) fail, the first after 0.")
+    assert "a temperature spike" in broken.findings[0]
+    broken.write(tmp_path, draw)
+    assert (tmp_path / "stability.png").stat().st_size > 1000
+
+
+def test_a_molecule_without_bonds_flies_apart_with_the_bond_named():
+    system = System("water", (1, 8), {}, {"H2O": molecule("H2O")})
+    alone = measure(surface(free()), None, system, OPTIONS)
+    assert "H2O at 100 K: 2 of 2 runs fail, the first after 0." in alone.findings[1]
+    assert "a bond out of range, " in alone.findings[1]
+    assert alone.numbers["H2O.100K.first_failure"].value <= alone.numbers["H2O.100K.median_failure"].value
+    assert measure(surface(free()), surface(free()), system, OPTIONS).findings == []
+
+
+def test_what_was_run_is_not_run_again(tmp_path):
+    first = measure(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path)
+    assert len(list(tmp_path.glob("*.traj"))) == 4
+    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+    assert measure(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path).numbers == first.numbers
+    assert before == [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+
+
+def test_a_watch_names_what_it_sees():
+    start = bulk("Ag", a=4.1).repeat(2)
+    start.calc = lennard_jones()
+    atoms, watch = moving(start, 300, seed=0), Watch(start, 300)
+    assert atoms.get_temperature() == pytest.approx(300)
+    assert np.abs(atoms.get_momenta().sum(axis=0)).max() < 1e-9
+    atoms.calc = lennard_jones()
+    assert watch.fails(atoms) is None
+    atoms.positions[1] = atoms.positions[0] + [1.0, 0, 0]
+    (seen,) = {watch.fails(atoms) for _ in range(9)} - {None}
+    assert seen == "a bond out of range, Ag-Ag at 1.00 Å (limit 0.5 sums of radii)"
+    atoms.set_momenta(atoms.get_momenta() * np.nan)
+    assert watch.fails(atoms) == "an energy or a force is no number"
+
+
+def test_intervals_by_hand():
+    low, high = wilson(8, 10)
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    found = survival([None, Failure(0.2, "a"), Failure(0.4, "b"), None])
+    assert (found["survived"].value, found["first_failure"].value) == (0.5, 0.2)
+    assert found["median_failure"].value == pytest.approx(0.3)
+    assert fault_of("x", [Failure(0.2, "a")], [Failure(0.1, "b")]) is None
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(40)
+    rho, low, high = rank_correlation(x, -(x**3))
+    assert (rho, low, high) == (pytest.approx(-1), pytest.approx(-1), pytest.approx(-1))
+    y = rng.integers(5, size=40).astype(float)
+    rho, low, high = rank_correlation(x, y)
+    assert rho == pytest.approx(spearmanr(x, y).statistic)
+    assert low < 0 < high
+    assert low < rho < high
+
+
+def write(folder, survived, fsd, force):
+    (folder / "diagnostics").mkdir(parents=True)
+    for question, numbers in (("stability", {"survived": survived}), ("bsct", {"fsd": fsd, "nothing": None})):
+        outcome = Outcome(question, folder.name, None, {}, {})
+        record = outcome.record(system="x") | {"numbers": {of: {"value": v, "unit": ""} for of, v in numbers.items()}}
+        (folder / "diagnostics" / f"{question}.json").write_text(json.dumps(record))
+    (folder / "summary.json").write_text(json.dumps({"metrics": {"test": {"forces_mae": force}}}))
+    return folder
+
+
+def test_a_measure_that_orders_models_by_stability_is_told_from_one_that_does_not(tmp_path):
+    rng = np.random.default_rng(1)
+    folders = [write(tmp_path / f"{k}", 1 - k / 12, float(k), float(rng.standard_normal())) for k in range(12)]
+    found = with_stability([*folders, tmp_path / "unfinished"])
+    assert set(found) == {"bsct.fsd", "test.forces_mae"}
+    assert [found["bsct.fsd"].value, found["bsct.fsd"].high] == pytest.approx([-1, -1])
+    assert found["test.forces_mae"].low < 0 < found["test.forces_mae"].high
+    assert set(with_stability(folders, ["bsct.fsd"])) == {"bsct.fsd"}
+    with pytest.raises(ScalarFidError, match=r"4 runs have diagnostics/stability\.json, a correlation needs 5"):
+        with_stability(folders[:4])
+    odd = json.loads((folders[0] / "diagnostics" / "stability.json").read_text()) | {"system": "y"}
+    (folders[0] / "diagnostics" / "stability.json").write_text(json.dumps(odd))
+    with pytest.raises(ScalarFidError, match="differ in the system"):
+        with_stability(folders)
