@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
@@ -34,7 +35,7 @@ def relax(surface: Surface, crystal: Atoms, fmax: float, *, cell: bool = True) -
 
     Returns:
         The relaxed crystal without a calculator; None where none is found in ``STEPS`` steps, or where the volume is
-        halved or doubled on the way.
+        halved or doubled on the way, or forces are not finite.
     """
     atoms = crystal.copy()
     atoms.calc = surface.calculator()
@@ -42,7 +43,8 @@ def relax(surface: Surface, crystal: Atoms, fmax: float, *, cell: bool = True) -
     for converged in optimizer.irun(fmax=fmax, steps=STEPS):
         if converged:
             return _bare(atoms)
-        if not 0.5 < atoms.get_volume() / crystal.get_volume() < 2.0:
+        finite = np.isfinite(atoms.get_forces()).all()
+        if not finite or not 0.5 < atoms.get_volume() / crystal.get_volume() < 2.0:
             break
     return None
 

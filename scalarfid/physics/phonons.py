@@ -142,8 +142,6 @@ def spectrum(surface: Surface, crystal: Atoms, options: PhononsOptions) -> Spect
     phonons = force_constants(surface, crystal, options)
     phonons.run_mesh([options.mesh] * 3, is_gamma_center=True)
     mesh = phonons.mesh
-    phonons.run_total_dos(freq_pitch=0.01 * float(mesh.frequencies.max()))
-    dos = phonons.total_dos
     path = Cell(phonons.primitive.cell).bandpath(npoints=options.points)
     length, corners, labels = _axis(path)
     return Spectrum(
@@ -155,11 +153,21 @@ def spectrum(surface: Surface, crystal: Atoms, options: PhononsOptions) -> Spect
         path=length,
         corners=corners,
         labels=labels,
-        dos=np.array([dos.frequency_points, dos.dos]),
+        dos=_density(phonons),
         group=phonons.primitive_symmetry.dataset.international,
         atoms=len(phonons.supercell),
         frames=len(phonons.forces),
     )
+
+
+def _density(phonons: Any) -> Array:
+    """Frequency and density of states [2,M] by the tetrahedron method; empty where all frequencies are the same."""
+    low, high = float(phonons.mesh.frequencies.min()), float(phonons.mesh.frequencies.max())
+    if high == low:
+        return np.empty((2, 0))
+    step = 0.005 * max(high, -low)
+    phonons.run_total_dos(freq_min=low - 5 * step, freq_max=high + 5 * step, freq_pitch=step)
+    return np.array([phonons.total_dos.frequency_points, phonons.total_dos.dos])
 
 
 def _axis(path: BandPath) -> tuple[Array, Array, NDArray[np.str_]]:
@@ -218,13 +226,15 @@ def _errors(found: Spectrum, truth: Spectrum) -> dict[str, Number]:
 
 
 def faults(name: str, found: Spectrum, truth: Spectrum | None, options: PhononsOptions, *, errors: bool) -> list[str]:
-    """Imaginary modes that the reference does not have, another symmetry, a shift beyond the threshold."""
+    """Imaginary modes that the reference does not have, no modes, another symmetry, a shift beyond the threshold."""
     wrong = []
     lowest, place = found.lowest
     unstable = truth is not None and truth.lowest[0] < -options.imaginary
     if lowest < -options.imaginary and not unstable:
         q = ", ".join(f"{x:.2f}" for x in place)
         wrong.append(f"{name}: imaginary modes, down to {-lowest:.2f}i THz at q = ({q})")
+    if found.mesh.max() < options.imaginary:
+        wrong.append(f"{name}: nothing holds the atoms, no mode is above {options.imaginary:g} THz")
     if truth is not None and found.group != truth.group:
         wrong.append(f"{name}: relaxes to space group {found.group}, the reference to {truth.group}")
     if errors:
@@ -284,6 +294,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
     """Phonons of model and reference, and what the model has wrong."""
     truths = {} if reference is None else dict(_spectra(reference, system, options))
     settings = asdict(options) | stated(reference, system) | {"non_analytic_correction": "none, in either"}
+    settings["cell"] = "relaxed, each surface at its own"
     numbers, arrays, wrong = {}, {}, []
     for name, found in _spectra(model, system, options):
         truth = truths.get(name)

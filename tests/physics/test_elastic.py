@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from physics.surfaces import Pairs, lennard_jones
 
 from scalarfid import ScalarFidError
-from scalarfid.physics import System, surface
+from scalarfid.diagnose import options_for
+from scalarfid.physics import System, diagnostics, surface
 from scalarfid.physics.crystals import relax
 from scalarfid.physics.elastic import ElasticOptions, draw, equation_of_state, measure, solid
 
@@ -150,3 +151,7 @@ def test_options_and_crystals_that_cannot_be_used():
         ask("si_sw", system=SILICON, options=ElasticOptions(steps=2))
     with pytest.raises(ScalarFidError, match="graphite is hexagonal; diagnostics=elastic is for cubic"):
         ask("si_sw", system=System("c", (6,), {"graphite": graphene(vacuum=3.0)}))
+
+
+def test_the_file_of_options_has_the_defaults():
+    assert options_for(diagnostics()["elastic"], []) == ElasticOptions()

@@ -14,7 +14,8 @@ from physics.surfaces import Pairs, lennard_jones
 
 import scalarfid
 from scalarfid import ScalarFidError
-from scalarfid.physics import System, surface
+from scalarfid.diagnose import options_for
+from scalarfid.physics import System, diagnostics, surface
 from scalarfid.physics.crystals import relax
 from scalarfid.physics.phonons import PhononsOptions, draw, force_constants, measure, shift, spectrum
 from scalarfid.physics.surface import OfCalculator
@@ -184,6 +185,14 @@ def test_a_crystal_without_a_minimum_is_a_fault():
     draw(outcome, Figure())
 
 
+def test_surfaces_without_forces_or_with_broken_ones_end_with_a_word():
+    flat = ask(Pairs(np.zeros_like, np.zeros_like, 7.0))
+    assert flat.findings == ["Ar fcc: nothing holds the atoms, no mode is above 0.1 THz"]
+    draw(flat, Figure())
+    broken = ask(Pairs(lambda r: np.nan * r, lambda r: np.nan * r, 7.0))
+    assert "has no minimum" in broken.findings[0]
+
+
 def test_without_phonopy_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "phonopy", None)
     with pytest.raises(ScalarFidError, match=r"needs phonopy: pip install 'scalarfid\[physics\]'"):
@@ -210,3 +219,7 @@ def test_relaxation_finds_the_lattice_of_the_silicon_reference():
     BFGS(sheared, logfile=None).run(fmax=1e-5)
     assert np.allclose(still.cell, sheared.cell)
     assert np.allclose(still.get_all_distances(mic=True), sheared.get_all_distances(mic=True), atol=1e-6)
+
+
+def test_the_file_of_options_has_the_defaults():
+    assert options_for(diagnostics()["phonons"], []) == PhononsOptions()
