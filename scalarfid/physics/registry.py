@@ -54,7 +54,12 @@ class Diagnostic:
 
     def applies(self, reference: Surface | None, system: System) -> str | None:
         """Why it cannot be asked, or None if it can."""
-        has = {"reference": reference is not None, "crystal": bool(system.crystals), "molecule": bool(system.molecules)}
+        has = {
+            "reference": reference is not None,
+            "crystal": bool(system.crystals),
+            "molecule": bool(system.molecules),
+            "published test set": system.tests is not None,
+        }
         has["structure"] = has["crystal"] or has["molecule"]
         missing = [need for need in sorted(self.needs) if not has[need]]
         return f"{self.name} needs a {' and a '.join(missing)}, and {system.name} has none" if missing else None

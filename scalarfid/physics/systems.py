@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.collections import g2
 from ase.data import chemical_symbols
+
+from scalarfid.data.config import as_config
+from scalarfid.data.energies import is_isolated
+from scalarfid.data.reading import read_frames
+from scalarfid.data.sources import locate
+from scalarfid.data.splits import split_frames
+
+TestSets = dict[str, list[Atoms]]
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class System:
         crystals: by name, primitive cells near equilibrium.
         molecules: by name, near equilibrium.
         reference: name of the in-process potential that made the labels, None where they have another origin.
+        tests: reads the labelled test sets by name when called; None unless they were published as questions.
     """
 
     name: str
@@ -29,6 +39,7 @@ class System:
     crystals: dict[str, Atoms] = field(default_factory=dict)
     molecules: dict[str, Atoms] = field(default_factory=dict)
     reference: str | None = None
+    tests: Callable[[], TestSets] | None = None
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -46,6 +57,7 @@ _CRYSTALS: dict[str, tuple[str, str, str, float]] = {
     "lif_ion": ("LiF rocksalt", "LiF", "rocksalt", 4.0386),
 }
 _MOLECULES = {"ethanol": "CH3CH2OH", "botnet_ethanol": "CH3CH2OH", "benzene": "C6H6"}
+_TESTED = ("acac", "botnet_ethanol", "3bpa")
 _LABELS = {"ethanol": "xtb", "xtb": "xtb"}
 
 
@@ -67,7 +79,27 @@ def system_of(dataset: Mapping[str, Any], elements: Sequence[int]) -> System:
         molecules[called] = molecule(formula)
     recipe = dataset.get("recipe") or {}
     label = recipe.get("potential") or _LABELS.get(name)
-    return System(name, tuple(sorted(elements)), crystals, molecules, label)
+    tests = partial(published_tests, dataset) if name in _TESTED else None
+    return System(name, tuple(sorted(elements)), crystals, molecules, label, tests)
+
+
+def published_tests(dataset: Mapping[str, Any]) -> TestSets:
+    """Every frame of the published test files of a dataset's configuration, or of its test split if it has none.
+
+    Raises:
+        ScalarFidError: files that are not there, or not as published.
+    """
+    config = as_config(dataset)
+    located = locate(config)
+    frames = {role: read_frames(path, located.keys, located.units) for role, path in located.files.items()}
+    published = {role: part for role, part in frames.items() if role.startswith("test")}
+    if published:
+        return published
+    own = {role: [atoms for atoms in part if not is_isolated(atoms)] for role, part in frames.items()}
+    own.pop("isolated", None)
+    return split_frames(
+        own, located.sizes, seed=config.split_seed, group_key=config.group_key, duplicates=config.duplicates
+    ).test
 
 
 def symbols(pair: tuple[int, int]) -> str:
