@@ -201,8 +201,10 @@ def draw(outcome: Outcome, figure: Figure) -> None:
     if not names:
         figure.text(0.5, 0.5, "no relaxed crystal", ha="center")
         return
-    for name, (curve, bars) in zip(names, figure.subplots(len(names), 2, squeeze=False), strict=True):
+    rows = figure.subplots(len(names), 2, squeeze=False)
+    for name, (curve, bars) in zip(names, rows, strict=True):
         _draw_one(outcome, name, curve, bars)
+    figure.legend(*rows[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 def _draw_one(outcome: Outcome, name: str, curve: Any, bars: Any) -> None:
@@ -218,13 +220,13 @@ def _draw_one(outcome: Outcome, name: str, curve: Any, bars: Any) -> None:
         curve.plot(outcome.arrays[f"{prefix}volume"], 1e3 * (energy - energy.min()), style, ms=3, label=label)
         heights = [outcome.numbers[f"{prefix}{key}"].value or 0.0 for key in JUDGED]
         bars.bar(places + side, heights, 0.4, color=colour, label=label)
-    for published, values in outcome.settings.get("context", {}).get(name, {}).items():
+    published = outcome.settings.get("context", {}).get(name, {})
+    for k, (source, values) in enumerate(published.items()):
         shown = [key for key in JUDGED if f"{key}_GPa" in values]
         heights = [values[f"{key}_GPa"] for key in shown]
-        bars.plot([JUDGED.index(key) for key in shown], heights, "_", ms=14, label=published)
+        bars.plot([JUDGED.index(key) for key in shown], heights, "_", color=f"C{k + 1}", ms=20, mew=2, label=source)
     bars.set_xticks(places, ["B (E)" if key == "B_energy" else key for key in JUDGED])
     bars.set(ylabel="GPa")
-    bars.legend()
     curve.set(title=name, xlabel="V (Å³ per atom)", ylabel="E − lowest (meV per atom)")
 
 

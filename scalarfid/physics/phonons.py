@@ -269,7 +269,8 @@ def draw(outcome: Outcome, figure: Figure) -> None:
     rows = figure.subplots(len(names), 2, squeeze=False, sharey="row", width_ratios=(3, 1))
     for (bands, dos), name in zip(rows, names, strict=True):
         _draw_one(outcome, name, bands, dos)
-    rows[0, 1].legend()
+    (handles, labels), (others, published) = (axes.get_legend_handles_labels() for axes in rows[0, ::-1])
+    figure.legend(handles + others, labels + published, loc="outside lower center", ncols=2)
 
 
 def _draw_one(outcome: Outcome, name: str, bands: Any, dos: Any) -> None:
@@ -280,6 +281,9 @@ def _draw_one(outcome: Outcome, name: str, bands: Any, dos: Any) -> None:
         scale = outcome.arrays[f"{name}.path"][-1] / found["path"][-1]  # the reference's own cell is a little different
         bands.plot(scale * found["path"], found["bands"], style, lw=1)
         dos.plot(found["dos"][1], found["dos"][0], style, lw=1, label=label)
+    published = outcome.settings.get("context", {}).get(name, {})
+    for k, (source, values) in enumerate(published.items()):
+        bands.plot(0, values["gamma_optical_THz"], "_", color=f"C{k + 1}", ms=20, mew=2, label=f"{source} at Γ")
     corners = outcome.arrays[f"{name}.corners"]
     bands.set_xticks(corners, outcome.arrays[f"{name}.labels"])
     for corner in corners:

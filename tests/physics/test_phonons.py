@@ -164,6 +164,7 @@ def test_only_the_labels_own_level_of_theory_gives_errors():
     assert outcome.settings["errors"].startswith("none")
     context = outcome.settings["context"]["Si diamond"]
     assert [context[source]["gamma_optical_THz"] for source in ("PW91", "GAP-18")] == [15.085, 14.761]
+    draw(outcome, Figure())
     assert "context" not in ask("si_sw", "si_sw", SILICON).settings
 
 
