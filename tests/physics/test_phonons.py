@@ -50,7 +50,7 @@ def values(outcome, name):
 
 
 def test_springs_between_neighbours_of_a_face_centred_crystal():
-    # Along Γ–X, mω² = 8k sin²(qa/4) along the wave and 4k sin²(qa/4) across it (Ashcroft and Mermin, problem 22.1).
+    # Along Γ–X, mω² = 8k sin²(qa/4) along the wave and 4k sin²(qa/4) across it: the sum over twelve neighbours by hand.
     found = spectrum(surface(springs()), bulk("Ar", "fcc", a=R0 * np.sqrt(2)), OPTIONS)
     edge = found.corners[list(found.labels).index("X")]
     for reach in (1.0, 0.5):
