@@ -26,7 +26,8 @@ from scalarfid.physics.systems import System
 
 Array = NDArray[np.float64]
 DEPTH, HOLE = 0.02, 0.5
-"""eV; a minimum this deep that the reference has not, and energies this far below its minimum, are faults."""
+"""eV; a minimum this deep (or a tenth of a shallow curve's height) that the reference has not, and energies this far
+below the reference's minimum, are faults."""
 
 
 @dataclass
@@ -128,11 +129,12 @@ def curve_errors(part: Part, energy: Array, reference: Array) -> tuple[dict[str,
     """
     e = int(reference.argmin())
     model, truth = energy - energy[e], reference - reference[e]
-    dips, expected = (minima(Curve(part.x, values, np.zeros_like(values)), DEPTH) for values in (model, truth))
+    depth, hole = min(DEPTH, 0.1 * float(truth.max())), max(float(-model.min()), 0.0)
+    dips, expected = (minima(Curve(part.x, values, np.zeros_like(values)), depth) for values in (model, truth))
     found = {
         "shape_rmse": Number(float(np.sqrt(np.mean((model - truth) ** 2))), "eV"),
         "shape_mae": Number(float(np.abs(model - truth).mean()), "eV"),
-        "hole": Number(float(-model.min()), "eV"),
+        "hole": Number(hole, "eV"),
         "minima": Number(len(dips), ""),
         "reference_minima": Number(len(expected), ""),
     }
@@ -142,11 +144,9 @@ def curve_errors(part: Part, energy: Array, reference: Array) -> tuple[dict[str,
     if len(dips) > max(1, len(expected)):
         places = ", ".join(f"{x:.2f}" for x in dips)
         faults.append(f"{part.name}: {len(dips)} minima, at {places}, where the reference has {len(expected)}")
-    if -model.min() > HOLE:
+    if hole > HOLE:
         where = part.x[model.argmin()]
-        faults.append(
-            f"{part.name}: the energy falls {-model.min():.3g} eV below the reference's minimum, at {where:.2f}"
-        )
+        faults.append(f"{part.name}: the energy falls {hole:.3g} eV below the reference's minimum, at {where:.2f}")
     return found, faults
 
 

@@ -165,6 +165,7 @@ def test_published_labels_against_themselves(root):
     assert outcome.findings == []
     assert found["test_dihedral.shape_rmse"] == found["test_600K.forces_mae"] == 0
     assert found["test_600K.forces_spread"] > 1
+    assert found["test_H_transfer.reference_minima"] == 1  # of two; the end of a curve is none
 
 
 def test_three_bpa_without_its_test_files_has_its_split(root):
