@@ -58,9 +58,9 @@ class LiquidOptions:
     density: float | None = None
     superheat: float = 2.5
     atoms: int = 64
-    melt: float = 1.0
-    settle: float = 1.0
-    duration: float = 4.0
+    melt: float = 0.6
+    settle: float = 0.6
+    duration: float = 2.0
     every: float = 20
     timestep: float = 2.0
     friction: float = 10.0

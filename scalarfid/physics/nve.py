@@ -50,9 +50,9 @@ class NveOptions:
     """
 
     temperature: float = 300
-    atoms: int = 32
-    duration: float = 2.0
-    settle: float = 0.2
+    atoms: int = 16
+    duration: float = 1.0
+    settle: float = 0.1
     timesteps: list[float] = field(default_factory=lambda: [0.5, 1.0, 2.0])
     seed: int = 0
 

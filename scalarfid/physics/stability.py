@@ -42,7 +42,7 @@ class StabilityOptions:
 
     temperatures: list[float] = field(default_factory=lambda: [300.0, 600.0, 1000.0])
     seeds: int = 3
-    duration: float = 2.0
+    duration: float = 1.0
     timestep: float = 1.0
     friction: float = 10.0
     atoms: int = 16

@@ -44,7 +44,7 @@ def test_the_cell_has_the_density_and_the_schedule_its_stretches():
     cell, schedule, counted = melt_of(bulk("Ag", a=4.1), LiquidOptions())
     grams, volume = cell.get_masses().sum() / 6.02214e23, cell.get_volume() * 1e-24
     assert grams / volume == pytest.approx(9.32, rel=1e-4)
-    assert (len(cell), schedule.stretch, len(schedule.temperatures), counted) == (64, 10, 300, 200)
+    assert (len(cell), schedule.stretch, len(schedule.temperatures), counted) == (64, 10, 160, 100)
     assert (schedule.temperatures[0], schedule.temperatures[-1]) == (3500.0, 1400.0)
     with pytest.raises(ScalarFidError, match=r"no liquid Cu is known; give rdf\.temperature"):
         melt_of(bulk("Cu"), LiquidOptions())

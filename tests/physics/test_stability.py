@@ -11,7 +11,8 @@ from physics.surfaces import Pairs, added, lennard_jones
 from scipy.stats import spearmanr
 
 from scalarfid import ScalarFidError
-from scalarfid.physics import System, surface
+from scalarfid.diagnose import _work
+from scalarfid.physics import System, named, surface
 from scalarfid.physics.correlation import with_stability
 from scalarfid.physics.dynamics import Failure, Watch, moving
 from scalarfid.physics.intervals import rank_correlation, wilson
@@ -50,11 +51,21 @@ def test_a_molecule_without_bonds_flies_apart_with_the_bond_named():
 
 
 def test_what_was_run_is_not_run_again(tmp_path):
-    first = measure(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path)
+    (question,) = named("stability")
+    first = question.ask(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path)
     assert len(list(tmp_path.glob("*.traj"))) == 4
     before = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
-    assert measure(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path).numbers == first.numbers
+    assert question.ask(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path).numbers == first.numbers
     assert before == [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+
+
+def test_unfinished_work_belongs_to_one_model_and_one_set_of_options(tmp_path):
+    (question,) = named("stability")
+    work = _work(tmp_path, question, {"model_sha256": "a"}, "false")
+    work.mkdir()
+    assert _work(tmp_path, question, {"model_sha256": "a"}, "false") == work != _work(tmp_path, question, {}, "false")
+    assert work.is_dir()
+    assert not _work(tmp_path, question, {"model_sha256": "a"}, "true").is_dir()
 
 
 def test_a_watch_names_what_it_sees():
