@@ -41,6 +41,13 @@ class Scan:
         frames = [frame for frame, row in zip(self.frames, rows, strict=True) if row]
         return Scan(self.name, self.alpha[rows], frames, self.direction)
 
+    def finer(self, times: int) -> Scan:
+        """The scan in steps so many times smaller."""
+        start, step = self.frames[0], np.diff(self.alpha).min()
+        alpha = np.linspace(self.alpha[0], self.alpha[-1], times * round(np.ptp(self.alpha) / step) + 1)
+        places = [start.positions + (x - alpha[0]) * self.direction for x in alpha]
+        return Scan(self.name, alpha, [Atoms(start.numbers, x) for x in places], self.direction)
+
 
 @dataclass(frozen=True)
 class Track:

@@ -29,7 +29,7 @@ from scalarfid.physics.bonds import (
 )
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
-from scalarfid.physics.roughness import ENERGY_JUMP, FORCE_JUMP, WORK, faults_of, roughness
+from scalarfid.physics.roughness import ENERGY_JUMP, FINER, FORCE_JUMP, WORK, faults_of, looked_at, roughness
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System
 
@@ -89,13 +89,13 @@ def compared(scan: Scan, model: Track, reference: Track) -> dict[str, Number]:
 
 
 def judge(
-    scan: Scan, model: Track, reference: Track | None, cutoff: float | None
+    surface: Surface, scan: Scan, model: Track, reference: Track | None
 ) -> tuple[dict[str, Number], dict[str, Array], list[str]]:
     """Numbers, arrays and faults of one scan."""
     if not (np.isfinite(model.energy).all() and np.isfinite(model.forces).all()):
         return {}, {}, [f"{scan.name}: the model's energy or forces are not finite"]
-    crossed = None if cutoff is None else crossings(scan, cutoff)
-    found = roughness(scan, model)
+    crossed = None if surface.cutoff is None else crossings(scan, surface.cutoff)
+    closer, found = looked_at(surface, scan, model)
     numbers = {} if reference is None else compared(scan, model, reference)
     numbers["energy_jump"] = Number(found.energy[0], "eV")
     numbers["force_jump"] = Number(found.force[0], "eV/Å")
@@ -110,7 +110,7 @@ def judge(
         arrays |= {"reference_energy": reference.energy, "reference_pull": reference.pull(scan)}
         arrays["L"] = log_force(model.forces, offset) - log_force(reference.forces, offset)
     expected = None if reference is None else roughness(scan, reference)
-    return numbers, arrays, faults_of(scan, found, expected, crossed)
+    return numbers, arrays, faults_of(closer, found, expected, surface.cutoff)
 
 
 def scans_of(system: System, options: BsctOptions) -> Iterator[Scan]:
@@ -192,7 +192,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         if rows.sum() < 10:
             faults.append(f"{scan.name}: not judged, {reference.name} answers only {rows.sum()} of {len(rows)} frames")
             continue
-        found, curves, wrong = judge(scan.kept(rows), track.kept(rows), truth and truth.kept(rows), model.cutoff)
+        found, curves, wrong = judge(model, scan.kept(rows), track.kept(rows), truth and truth.kept(rows))
         numbers |= {f"{scan.name}.{key}": number for key, number in found.items()}
         arrays |= {f"{scan.name}.{key}": curve for key, curve in curves.items()}
         faults += wrong
@@ -205,6 +205,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "energy_jump_from_eV": ENERGY_JUMP,
         "force_jump_from_eV_per_A": FORCE_JUMP,
         "work_error_from_eV": WORK,
+        "finer_where_above": FINER,
     }
     return Outcome(
         "bsct", model.name, reference and reference.name, settings, numbers | summary(numbers), arrays, faults

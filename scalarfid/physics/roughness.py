@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import median_filter
 
-from scalarfid.physics.bonds import Scan, Track
+from scalarfid.physics.bonds import Scan, Track, ask, crossings
+from scalarfid.physics.surface import Surface
 
 Array = NDArray[np.float64]
 ENERGY_JUMP, FORCE_JUMP, WORK = 0.005, 0.3, 0.02
 """eV, eV/Å and eV; larger jumps of E and F, and a larger |ΔE + ∫F·dx| beside the jumps, are faults."""
+FINER = 8
+"""Steps are so many times smaller where a scan seems faulty: what is steep becomes smooth, what jumps stays."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,25 @@ def roughness(scan: Scan, track: Track) -> Roughness:
     )
 
 
+def looked_at(surface: Surface, scan: Scan, track: Track) -> tuple[Scan, Roughness]:
+    """Roughness of a scan, in finer steps where it is above a limit, and the scan whose intervals it names."""
+    found = roughness(scan, track)
+    if found.energy[0] <= ENERGY_JUMP and found.force[0] <= FORCE_JUMP and found.rest <= WORK:
+        return scan, found
+    fine = scan.finer(FINER)
+    return fine, replace(roughness(fine, ask(surface, [fine])[0]), slope=found.slope)
+
+
 def _range(steps: Array) -> float:
     """Largest difference between any two points of the sum of steps, its start included."""
     return float(np.ptp(np.concatenate([[0.0], np.cumsum(steps)])))
 
 
-def faults_of(scan: Scan, found: Roughness, expected: Roughness | None, crossed: NDArray[np.int64] | None) -> list[str]:
+def faults_of(scan: Scan, found: Roughness, expected: Roughness | None, cutoff: float | None) -> list[str]:
     """Sentences about what is wrong; a fault is at least twice what the reference has."""
 
     def at(place: int) -> str:
-        near = 0 if crossed is None else int(crossed[max(place - 1, 0) : place + 2].sum())
+        near = 0 if cutoff is None else int(crossings(scan, cutoff)[max(place - 1, 0) : place + 2].sum())
         where = f"at {scan.alpha[place : place + 2].mean():.2f} Å"
         return f"{where}, where {near} pair{'s cross' if near > 1 else ' crosses'} the cutoff" if near else where
 

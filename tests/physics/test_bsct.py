@@ -184,6 +184,17 @@ def test_a_force_that_is_no_derivative_is_named():
     assert len(outcome.findings) == 2
 
 
+def test_what_is_only_steep_is_no_jump():
+    def step(r):
+        return 0.05 * (np.tanh((r - 1.7) / 0.01) - 1)
+
+    steep = added(morse(), step, lambda r: -5 / np.cosh((r - 1.7) / 0.01) ** 2)
+    outcome, found = ask_water(steep)
+    assert outcome.findings == []
+    assert found["largest.energy_jump"] < 1e-3
+    assert found["largest.work_error"] < 1e-3
+
+
 def test_frames_without_a_reference_are_dropped():
     class Failing(type(morse())):
         def calculate(self, atoms=None, *others, **more):
