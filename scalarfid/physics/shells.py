@@ -72,8 +72,9 @@ def shell_end(g: Array, edges: Array) -> float:
 
 
 def overlap(g: Array, other: Array) -> float:
-    """1 − Σ|g − g′| / Σ(g + g′): 1 for equal curves, 0 for curves that are never non-zero together."""
-    return float(1 - np.abs(g - other).sum() / (g + other).sum())
+    """1 − Σ|g − g′| / Σ(g + g′): 1 for equal curves, 0 for disjoint ones; not finite for empty ones."""
+    total = (g + other).sum()
+    return float(1 - np.abs(g - other).sum() / total) if total else float("nan")
 
 
 @dataclass(frozen=True)

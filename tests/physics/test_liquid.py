@@ -15,7 +15,7 @@ from scalarfid import ScalarFidError
 from scalarfid.physics import System, surface
 from scalarfid.physics.dynamics import Schedule, heated, moving, supercell
 from scalarfid.physics.intervals import half_width
-from scalarfid.physics.liquid import LiquidOptions, compare, measure, melt_of, moved
+from scalarfid.physics.liquid import LiquidOptions, compare, draw, measure, melt_of, moved
 from scalarfid.physics.shells import counts, curve, distribution, overlap, shell, shell_end
 
 SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=5.4)})
@@ -117,13 +117,18 @@ def test_a_softened_wall_lets_neighbours_too_close():
     assert outcome.numbers["Ar.Ar-Ar.overlap"].value < outcome.numbers["Ar.Ar-Ar.overlap_of_reference_halves"].value
 
 
-def test_a_melt_that_explodes_and_one_that_stays_a_crystal_are_named():
+def test_a_melt_that_explodes_and_one_that_stays_a_crystal_are_named(tmp_path):
     lj = argon()
     hole = added(lj, lambda r: -600.0 / r, lambda r: -600.0 / r**2)
-    (fault,) = measure(surface(hole), None, SYSTEM, OPTIONS).findings
+    outcome = measure(surface(hole), None, SYSTEM, OPTIONS)
+    outcome.write(tmp_path, draw)
+    (fault,) = outcome.findings
     assert fault.startswith("Ar: the melt of Pairs fails after 0")
     cold = LiquidOptions(20, 1.7, superheat=1, atoms=8, melt=0.1, settle=0.1, duration=1, every=100, timestep=10)
-    (fault,) = measure(surface(lj), None, SYSTEM, cold).findings
+    outcome = measure(surface(lj), surface(lj), SYSTEM, cold)
+    outcome.write(tmp_path, draw)
+    assert (tmp_path / "rdf.png").stat().st_size > 1000
+    fault = outcome.findings[0]
     assert fault.startswith("Ar: the melt of Pairs is no liquid, its atoms move by 0.")
 
 
