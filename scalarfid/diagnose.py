@@ -46,6 +46,7 @@ from scalarfid.files import read_json
 from scalarfid.log import log
 from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
 from scalarfid.potential import MODEL_FILE, load
+from scalarfid.training.provenance import code_version
 from scalarfid.words import command, options_of, show_path
 
 DEFAULTS = {
@@ -56,6 +57,8 @@ DEFAULTS = {
     "out": None,
     "force": "false",
 }
+COMPUTES = ("backbones", "data", "potential", "probes", "physics", "sites.py")
+"""Files and folders of the package that make the numbers of an answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,7 +101,7 @@ def diagnose(
     model, reference = surface(potential, dtype=options["dtype"]), _reference(options["reference"], system)
     model.name = path.name
     folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
-    digest = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()[:12]
+    digest, code = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()[:12], code_version(computes=COMPUTES)
     for question in asked:
         reason = question.applies(reference, system)
         if reason is not None:
@@ -106,6 +109,7 @@ def diagnose(
             continue
         facts = {
             "model_sha256": digest,
+            "code": code,
             "dtype": options["dtype"],
             "system": system.name,
             "options": asdict(chosen[question.name]),
@@ -142,7 +146,7 @@ def _show(record: Mapping[str, Any], out: Console) -> None:
     against = f" against {record['reference']}" if record["reference"] else ", no reference"
     table = Table(title=f"{record['question']}{against}", box=box.SIMPLE_HEAD, title_justify="left")
     for name, justify in (("", "left"), ("value", "right"), ("unit", "left")):
-        table.add_column(name, justify=justify)
+        table.add_column(name, justify=justify, overflow="fold")
     for name, number in record["numbers"].items():
         value = "–" if number["value"] is None else f"{number['value']:.4g}"
         interval = f" ({number['low']:.4g} … {number['high']:.4g})" if "low" in number else ""

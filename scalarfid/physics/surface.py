@@ -64,10 +64,11 @@ class OfPotential:
     Args:
         potential: computes in its own precision.
         name: for tables.
-        max_edges: of a batch; changes nothing but speed and memory.
+        max_edges: of a batch; changes nothing but speed and memory. Small batches are faster on a CPU, large ones on a
+            GPU.
     """
 
-    def __init__(self, potential: Potential, name: str = "model", *, max_edges: int = 50_000) -> None:
+    def __init__(self, potential: Potential, name: str = "model", *, max_edges: int = 4_000) -> None:
         self.potential, self.name, self.max_edges = potential.eval(), name, max_edges
         self.cutoff: float | None = potential.cutoff
 

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,7 +21,7 @@ COMPUTES = ("seeds.py", "sites.py", "backbones", "data", "potential", "probes", 
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def code_version(package: Path = PACKAGE) -> str:
+def code_version(package: Path = PACKAGE, computes: Sequence[str] = COMPUTES) -> str:
     """Twelve hexadecimal digits over the syntax trees of what computes, comments and docstrings left out.
 
     Two runs with the same digits were made by the same code, whatever their commits say. The reverse holds for one
@@ -28,8 +29,9 @@ def code_version(package: Path = PACKAGE) -> str:
 
     Args:
         package: folder that holds the files.
+        computes: files and folders that count.
     """
-    files = [file for name in COMPUTES for file in sorted((package / name).rglob("*.py")) or [package / name]]
+    files = [file for name in computes for file in sorted((package / name).rglob("*.py")) or [package / name]]
     digest = hashlib.sha256()
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))
