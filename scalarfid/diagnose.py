@@ -29,6 +29,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def diagnose(
     model, reference = surface(potential, dtype=options["dtype"]), _reference(options["reference"], system)
     model.name = path.name
     folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
-    digest, code = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()[:12], code_version(computes=COMPUTES)
+    digest = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()[:12]
     for question in asked:
         reason = question.applies(reference, system)
         if reason is not None:
@@ -109,7 +110,7 @@ def diagnose(
             continue
         facts = {
             "model_sha256": digest,
-            "code": code,
+            "code": _code(),
             "dtype": options["dtype"],
             "system": system.name,
             "options": asdict(chosen[question.name]),
@@ -121,6 +122,12 @@ def diagnose(
             record = read_json(outcome.write(folder, question.draw, **facts))
         _show(record, out)
     return folder
+
+
+@cache
+def _code() -> str:
+    """Version of the code that answers, read once for all models."""
+    return code_version(computes=COMPUTES)
 
 
 def _answered(

@@ -136,7 +136,7 @@ def summary(numbers: dict[str, Number]) -> dict[str, Number]:
 
 def draw(outcome: Outcome, figure: Figure) -> None:
     """Two panels a scan, the first dozen: energy with the reference dashed, and L(α) or else the pull."""
-    names = [key.removesuffix(".alpha") for key in outcome.arrays if key.endswith(".alpha")][:DRAWN]
+    names = outcome.drawn("alpha")[:DRAWN]
     columns = max(min(len(names), 4), 1)
     rows = -(-len(names) // columns) or 1
     figure.set_size_inches(3.4 * columns, 4.6 * rows)

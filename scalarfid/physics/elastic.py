@@ -194,9 +194,7 @@ def _solids(surface: Surface, system: System, options: ElasticOptions) -> Iterat
 
 def draw(outcome: Outcome, figure: Figure) -> None:
     """One row a crystal: E(V) from its lowest point, and the elastic constants; the reference dashed, or in grey."""
-    names = [
-        key.removesuffix(".volume") for key in outcome.arrays if key.endswith(".volume") and ".reference." not in key
-    ]
+    names = outcome.drawn("volume")
     figure.set_size_inches(7.2, 3.2 * max(len(names), 1))
     if not names:
         figure.text(0.5, 0.5, "no relaxed crystal", ha="center")

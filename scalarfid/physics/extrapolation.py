@@ -19,7 +19,7 @@ from scalarfid.data.labels import labels_of
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import progress
 from scalarfid.physics.curves import Curve, minima
-from scalarfid.physics.outcome import Number, Outcome
+from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Answers, Surface
 from scalarfid.physics.systems import System
@@ -168,25 +168,20 @@ def judge(part: Part, answers: Answers) -> tuple[dict[str, Number], dict[str, Ar
 
 def draw(outcome: Outcome, figure: Figure) -> None:
     """Energy errors of all test sets, then one panel a curve, counted from the reference's minimum."""
-    names = [key.removesuffix(".x") for key in outcome.arrays if key.endswith(".x")]
-    columns = min(len(names) + 1, 3)
-    rows = -(-(len(names) + 1) // columns)
-    figure.set_size_inches(4.0 * columns, 3.2 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    names = outcome.drawn("x")
+    panels = grid(figure, len(names) + 1, width=4.0, height=3.2)
     errors_of = {n.rpartition(".")[0]: m.value for n, m in outcome.numbers.items() if n.endswith(".energy_rmse")}
     panels[0].barh(list(errors_of), [1e3 * value for value in errors_of.values()])
     panels[0].set_xscale("symlog", linthresh=1.0)
     panels[0].set_xlabel("energy RMSE (meV)")
     panels[0].invert_yaxis()
-    for axes, name in zip(panels[1:], names, strict=False):
+    for axes, name in zip(panels[1:], names, strict=True):
         x, energy, reference = (outcome.arrays[f"{name}.{key}"] for key in ("x", "energy", "reference_energy"))
         e = reference.argmin()
         axes.plot(x, energy - energy[e], label=outcome.model)
         axes.plot(x, reference - reference[e], "k.", label="labels")
         axes.set(title=name, xlabel=_CURVES[name.partition(" ")[0]][0], ylabel="E − E(e) (eV)")
         axes.legend()
-    for axes in panels[len(names) + 1 :]:
-        axes.set_visible(False)
 
 
 @diagnostic("extrapolation", ExtrapolationOptions, draw, needs=("published test set",))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scalarfid.errors import ScalarFidError
 from scalarfid.physics.dynamics import LIMITS, Failure, Schedule, heated, supercell
 from scalarfid.physics.intervals import half_width
-from scalarfid.physics.outcome import Number, Outcome
+from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.shells import BLOCKS, ONSET, Curve, Shell, curve, overlap, shell_end
 from scalarfid.physics.surface import Surface
@@ -172,9 +172,8 @@ def judge(
 
 def draw(outcome: Outcome, figure: Figure) -> None:
     """One panel a pair: g(r), the reference dashed."""
-    names = [key.removesuffix(".r") for key in outcome.arrays if key.endswith(".r")]
-    figure.set_size_inches(3.6 * max(1, len(names)), 3.0)
-    panels = figure.subplots(1, max(1, len(names)), squeeze=False).ravel()
+    names = outcome.drawn("r")
+    panels = grid(figure, len(names), width=3.6, height=3.0)
     for axes, name in zip(panels, names, strict=False):
         r = outcome.arrays[f"{name}.r"]
         axes.plot(r, outcome.arrays[f"{name}.model"], label=outcome.model)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -54,6 +55,11 @@ class Outcome:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
 
+    def drawn(self, ending: str) -> list[str]:
+        """Names of what there is to draw: of the model's arrays ``<name>.<ending>``, in order."""
+        keys = [key for key in self.arrays if key.endswith(f".{ending}") and ".reference." not in key]
+        return [key.removesuffix(f".{ending}") for key in keys]
+
     def record(self, **facts: Any) -> dict[str, Any]:
         """What the JSON file holds, with further ``facts`` such as the hash of the model."""
         return {
@@ -87,3 +93,14 @@ class Outcome:
         path = folder / f"{self.question}.json"
         write_json(path, self.record(**facts))
         return path
+
+
+def grid(figure: Figure, count: int, *, width: float, height: float) -> list[Axes]:
+    """At least one panel, of so many inches each, in rows of three; what is left of the last row stays empty."""
+    columns = min(max(count, 1), 3)
+    rows = -(-max(count, 1) // columns)
+    figure.set_size_inches(width * columns, height * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes in panels[max(count, 1) :]:
+        axes.set_visible(False)
+    return panels[: max(count, 1)]

@@ -259,9 +259,7 @@ def _spectra(surface: Surface, system: System, options: PhononsOptions) -> Itera
 
 def draw(outcome: Outcome, figure: Figure) -> None:
     """One row a crystal: bands, and the density of states beside them; the reference dashed."""
-    names = [
-        key.removesuffix(".bands") for key in outcome.arrays if key.endswith(".bands") and ".reference." not in key
-    ]
+    names = outcome.drawn("bands")
     figure.set_size_inches(7.2, 3.6 * max(len(names), 1))
     if not names:
         figure.text(0.5, 0.5, "no relaxed crystal", ha="center")

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained_step, wall_error
-from scalarfid.physics.outcome import Number, Outcome
+from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System, symbols
@@ -100,11 +100,8 @@ def judge(name: str, curve: Curve, reference: Curve | None, *, dimer: bool) -> t
 
 def draw(outcome: Outcome, figure: Figure) -> None:
     """One panel a scan: force against distance, the reference dashed."""
-    names = [key.removesuffix(".r") for key in outcome.arrays if key.endswith(".r")]
-    columns = min(len(names), 3)
-    rows = -(-len(names) // columns)
-    figure.set_size_inches(3.6 * columns, 3.0 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    names = outcome.drawn("r")
+    panels = grid(figure, len(names), width=3.6, height=3.0)
     for axes, name in zip(panels, names, strict=False):
         r = outcome.arrays[f"{name}.r"]
         axes.plot(r, outcome.arrays[f"{name}.force"], label=outcome.model)
@@ -114,8 +111,6 @@ def draw(outcome: Outcome, figure: Figure) -> None:
         axes.set_yscale("symlog", linthresh=STRONG)
         axes.set(title=name, xlabel="r (Å)", ylabel="−dE/dr (eV/Å)")
     panels[0].legend()
-    for axes in panels[len(names) :]:
-        axes.set_visible(False)
 
 
 @diagnostic("repulsion", RepulsionOptions, draw)
