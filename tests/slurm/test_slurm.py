@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -89,11 +90,19 @@ class Cell:
     def kill(self, signum):
         os.kill(self.status["pid"], signum)
 
+    def wake(self):
+        """Let a held process go on. SLURM may have done so itself, and the process may be gone by now."""
+        with contextlib.suppress(ProcessLookupError):
+            self.kill(signal.SIGCONT)
+
     def signalled(self, signum):
         """Whether a signal waits for the process, or has done its work."""
         if self.status["state"] != "running":
             return True
-        lines = Path(f"/proc/{self.status['pid']}/status").read_text().splitlines()
+        try:
+            lines = Path(f"/proc/{self.status['pid']}/status").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
         pending = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
         return any(mask >> (signum - 1) & 1 for mask in pending)
 
@@ -138,14 +147,14 @@ def test_an_array_with_a_requeued_a_killed_and_a_cancelled_cell(slurm, undisturb
     catch(*cells[:2])
     requeued = cells[0].job
     slurm.signal(requeued, "USR2")
-    cells[0].kill(signal.SIGCONT)
+    cells[0].wake()
     cells[1].kill(signal.SIGKILL)
     catch(*cells[2:])
     slurm.ask("scancel", cells[2].job)
     again = cells[3].job
     slurm.signal(again, "TERM")  # preemption on a cluster that knows no other signal
     for cell in cells[2:]:
-        cell.kill(signal.SIGCONT)
+        cell.wake()
     start_again(slurm, requeued, again)
 
     code, said = first.end()
@@ -185,7 +194,7 @@ def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, u
     jobs = [cell.job for cell in cells]
     slurm.ask("scontrol", "update", node, "state=drain", "reason=test")
     for cell in cells:
-        cell.kill(signal.SIGCONT)
+        cell.wake()
     catch(*cells)  # what runs there goes on
     assert jobs == [cell.job for cell in cells]
     slurm.ask("scontrol", "update", node, "state=resume")
@@ -194,7 +203,7 @@ def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, u
     urgent = slurm.ask("sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
     for cell in cells:
         wait_for(lambda cell=cell: cell.signalled(signal.SIGUSR2), cell.describe)
-        cell.kill(signal.SIGCONT)
+        cell.wake()
     for cell in cells:
         cell.ended("interrupted")
     wait_for(lambda: slurm.state(urgent) == "", lambda: f"urgent job: {slurm.state(urgent)}")
