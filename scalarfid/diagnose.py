@@ -58,7 +58,7 @@ DEFAULTS = {
     "out": None,
     "force": "false",
 }
-COMPUTES = ("backbones", "data", "potential", "probes", "physics", "sites.py")
+COMPUTES = ("backbones", "data", "intervals.py", "potential", "probes", "physics", "sites.py")
 """Files and folders of the package that make the numbers of an answer."""
 
 

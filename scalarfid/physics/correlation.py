@@ -14,7 +14,7 @@ import numpy as np
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
-from scalarfid.physics.intervals import rank_correlation
+from scalarfid.intervals import rank_correlation
 from scalarfid.physics.outcome import Number
 
 LEAST = 5

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.intervals import half_width
 from scalarfid.physics.dynamics import LIMITS, Failure, Schedule, heated, supercell
-from scalarfid.physics.intervals import half_width
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.shells import BLOCKS, ONSET, Curve, Shell, curve, overlap, shell_end

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from scalarfid.files import replacing
+from scalarfid.intervals import slope
 from scalarfid.log import progress
 from scalarfid.physics.dynamics import LIMITS, Failure, Watch, follow, moving, pairs, starts
-from scalarfid.physics.intervals import slope
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface

@@ -14,8 +14,8 @@ import numpy as np
 from ase import Atoms
 from matplotlib.figure import Figure
 
+from scalarfid.intervals import wilson
 from scalarfid.physics.dynamics import LIMITS, Failure, Schedule, heated, starts
-from scalarfid.physics.intervals import wilson
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface

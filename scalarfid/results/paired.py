@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from scalarfid.intervals import half_width
+
 LEVEL = 0.05
 """Probability of one or more false verdicts in a table."""
 ROUNDING = 1e-12
-"""Relative spread below which values count as equal."""
+"""Relative width of an interval below which values count as equal."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,9 @@ def paired(changes: Sequence[float]) -> Paired:
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Ends of the 95 % t interval of a mean; None for fewer than two values or values that do not differ."""
-    n = len(values)
-    if n < 2:
+    mean, half = float(np.mean(values)), half_width(values)
+    if len(values) < 2 or half <= ROUNDING * max(abs(value) for value in values):
         return None
-    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
-    if spread <= ROUNDING * max(abs(value) for value in values):
-        return None
-    half = float(stats.t.ppf(1.0 - LEVEL / 2, n - 1)) * spread / math.sqrt(n)
     return mean - half, mean + half
 
 

@@ -12,9 +12,9 @@ from ase.units import fs
 from physics.surfaces import Pairs, added, lennard_jones
 
 from scalarfid import ScalarFidError
+from scalarfid.intervals import half_width
 from scalarfid.physics import System, surface
 from scalarfid.physics.dynamics import Schedule, heated, moving, supercell
-from scalarfid.physics.intervals import half_width
 from scalarfid.physics.liquid import LiquidOptions, compare, draw, measure, melt_of, moved
 from scalarfid.physics.shells import counts, curve, distribution, overlap, shell, shell_end
 

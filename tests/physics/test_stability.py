@@ -12,10 +12,10 @@ from scipy.stats import spearmanr
 
 from scalarfid import ScalarFidError
 from scalarfid.diagnose import _work
+from scalarfid.intervals import rank_correlation, wilson
 from scalarfid.physics import System, named, surface
 from scalarfid.physics.correlation import with_stability
 from scalarfid.physics.dynamics import Failure, Watch, moving
-from scalarfid.physics.intervals import rank_correlation, wilson
 from scalarfid.physics.outcome import Outcome
 from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, survival
 
