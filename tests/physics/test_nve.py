@@ -11,8 +11,8 @@ from ase.calculators.calculator import all_changes
 from physics.surfaces import Pairs, added, lennard_jones
 
 import scalarfid
+from scalarfid.intervals import slope
 from scalarfid.physics import System, surface
-from scalarfid.physics.intervals import slope
 from scalarfid.physics.nve import NveOptions, Record, drift_fault, jumps, measure, numbers
 from scalarfid.physics.outcome import Number
 from scalarfid.physics.surface import OfCalculator
