@@ -1,52 +1,57 @@
 #!/usr/bin/env bash
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
 # ones go on. Every cell is trained by the code of one commit, so that all may be compared.
-# Usage: experiments/ablation/run.sh [step …]   steps: ethanol ag si parts lif others aspirin (all)
+# Usage: experiments/ablation/run.sh [step …]   steps: first more parts lif others aspirin (all); JOBS=2 trains two at a time
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-commit=7a57fcd
+commit=COMMIT
 code=$root/runs/code-$commit
 python=${PYTHON:-$root/.venv/bin/python}
-[ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$commit"
+export here code python OMP_NUM_THREADS=1
 
-declare -A name=([ethanol]=rmd17_ethanol [aspirin]=rmd17_aspirin [ag]=ag [si]=si [lif]=lif)
-declare -A data=(
-  [ethanol]="dataset=rmd17 dataset.molecule=ethanol dataset.n_train=200 dataset.n_val=50 training.max_epochs=100"
-  [aspirin]="dataset=rmd17 dataset.molecule=aspirin dataset.n_train=200 dataset.n_val=50 training.max_epochs=100"
-  [ag]="dataset=ag dataset.n_train=60 dataset.n_val=15 training.max_epochs=25"
-  [si]="dataset=si dataset.n_train=100 training.max_epochs=25 training.stress_weight=100"
-  [lif]="dataset=lif dataset.n_train=200 dataset.n_val=0.1 training.max_epochs=30 training.stress_weight=100"
-)
+# cell SET BACKBONE SEED PROBE: train it unless it is kept, and keep what the report reads
+cell() {
+  local found name=${2%_small}-$4-$1-s$3
+  if ! compgen -G "$here/cells/$name-*/summary.json" >/dev/null; then
+    echo "$(date +%T) $name"
+    found=$(cd "$code" && "$python" -m scalarfid.train +experiment=ablation_small dataset="$1" backbone="$2" seed="$3" \
+      probe="$4" run.threads=1 run.progress=false run.device=cpu 2>"$here/cells/$name.log") || return 1
+    mkdir -p "$here/cells/$(basename "$found")"
+    cp "$code/$found"/{summary.json,status.json,config.yaml} "$here/cells/$(basename "$found")/"
+    rm "$here/cells/$name.log"
+  fi
+}
+export -f cell
 
-# cells SET BACKBONE SEEDS PROBE…: the probes of one seed after another, then the next seed
-cells() {
-  local set=$1 backbone=$2 seeds=$3 seed probe found
-  shift 3
-  for seed in $seeds; do
-    for probe in "$@"; do
-      compgen -G "$here/cells/${backbone%_small}-$probe-${name[$set]}-s$seed-*/summary.json" >/dev/null && continue
-      # shellcheck disable=SC2086
-      found=$(cd "$code" && OMP_NUM_THREADS=1 "$python" -m scalarfid.train backbone="$backbone" \
-        probe="$probe" ${data[$set]} seed="$seed" run.experiment=ablation run.threads=1 run.progress=false \
-        run.device=cpu)
-      mkdir -p "$here/cells/$(basename "$found")"
-      cp -n "$code/$found"/{summary.json,status.json,config.yaml} "$here/cells/$(basename "$found")/"
-    done
-  done
+# grid SETS BACKBONES SEEDS PROBES: one line a cell; the probes of one seed stay together
+grid() {
+  local set backbone seed probe
+  for seed in $3; do for set in $1; do for backbone in $2; do for probe in $4; do
+    echo "$set $backbone $seed $probe"
+  done; done; done; done
 }
 
-three="none mlp pan+pgs"
-parts="mlp_pan pan mlp_pgs pgs"
-[ $# -gt 0 ] || set -- ethanol ag si parts lif others aspirin
-for step in "$@"; do
-  case $step in
-    ethanol | ag | si | aspirin) cells "$step" mace_small "0 1 2 3 4" $three ;;
-    parts) for set in ethanol ag si; do cells $set mace_small "0 1 2 3 4" $parts; done ;;
-    lif) cells lif mace_small "0 1 2 3 4" $three ;;
-    others) for set in ethanol ag; do for backbone in nequip_small allegro_small; do cells $set $backbone "0 1 2" $three; done; done ;;
-    *) echo "unknown step $step" >&2; exit 2 ;;
+cells() {
+  local three="none mlp pan+pgs"
+  case $1 in
+    first) grid "rmd17_ethanol ag si" mace_small "0 1 2" "$three" ;;
+    more) grid "rmd17_ethanol ag si" mace_small "3 4" "$three" ;;
+    parts) grid "rmd17_ethanol ag si" mace_small "0 1 2 3 4" "mlp_pan pan mlp_pgs pgs" ;;
+    lif) grid lif mace_small "0 1 2 3 4" "$three" ;;
+    others) grid "rmd17_ethanol ag" "nequip_small allegro_small" "0 1 2" "$three" ;;
+    aspirin) grid rmd17_aspirin mace_small "0 1 2 3 4" "$three" ;;
+    *) echo "unknown step $1" >&2; exit 2 ;;
   esac
+}
+
+[ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$commit"
+mkdir -p "$here/cells"
+[ $# -gt 0 ] || set -- first more parts lif others aspirin
+for step in "$@"; do
+  # shellcheck disable=SC2016
+  cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||
+    echo "Some cells of step $step failed: their logs are in $here/cells. The same command tries them again." >&2
+  "$python" -m scalarfid.report "$here/cells" out="$here/report"
 done
-"$python" -m scalarfid.report "$here/cells" out="$here/report"

@@ -12,13 +12,14 @@ from scalarfid.config.messages import to_plain
 from scalarfid.data.config import named, set_names
 from scalarfid.errors import ScalarFidError
 
-MOLECULE = "dataset.n_train=200 dataset.n_val=50 training.max_epochs=100"
+MOLECULE = "dataset.n_train=200 dataset.n_val=50 training.max_epochs=100 training.lr=0.05"
+STRESS = "training.stress_weight=100 training.lr=0.04"
 BY_HAND = {
     "rmd17_ethanol": f"dataset=rmd17 dataset.molecule=ethanol {MOLECULE}",
     "rmd17_aspirin": f"dataset=rmd17 dataset.molecule=aspirin {MOLECULE}",
-    "ag": "dataset=ag dataset.n_train=60 dataset.n_val=15 training.max_epochs=25",
-    "si": "dataset=si dataset.n_train=100 training.max_epochs=25 training.stress_weight=100",
-    "lif": "dataset=lif dataset.n_train=200 training.max_epochs=30 training.stress_weight=100",
+    "ag": "dataset=ag training.max_epochs=15 training.batch_size=1 training.lr=0.04",
+    "si": f"dataset=si training.max_epochs=15 training.batch_size=2 {STRESS}",
+    "lif": f"dataset=lif dataset.n_train=100 training.max_epochs=12 training.batch_size=1 {STRESS}",
 }
 GRIDS = ("ablation", "ablation_small", "smoke")
 
@@ -43,7 +44,7 @@ def cells(experiment):
 def test_a_cell_of_the_small_grid_is_the_run_of_the_same_words_typed_by_hand(data, backbone, probe):
     arm = [f"backbone={backbone}", f"probe={probe}", "seed=3"]
     cell = to_plain(compose(["+experiment=ablation_small", f"dataset={data}", *arm]))
-    run = to_plain(compose([*BY_HAND[data].split(), *arm, "run.experiment=ablation"]))
+    run = to_plain(compose([*BY_HAND[data].split(), "training.probe_lr=0.01", *arm, "run.experiment=ablation"]))
     assert cell | {"budget": None} == run | {"budget": None}
     facts = {"fingerprint": "0" * 64, "e0": {1: -1.0}}
     assert run_name(cell, run_hash(cell, **facts)) == run_name(run, run_hash(run, **facts))
