@@ -2,7 +2,8 @@
 
 Both fragments of a molecule move rigidly along each bond that can break, from 0.5 to 2 sums of covalent radii. With a
 reference of the labels' level of theory, the force smoothness deviation as published; always, what it cannot see: the
-jumps of E, F and dF/dα, ∫F·dx against ΔE, and every pair that crosses the cutoff on the way.
+jumps of E, F and dF/dα, ∫F·dx against ΔE, and every pair that crosses the cutoff on the way. A reference of another
+level of theory gives the force-based FSD alone, whose names then begin with ``other_level``.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from scalarfid.physics.bonds import (
     Scan,
     Track,
     ask,
+    answers_of,
     ask_reference,
     bond_scan,
     breakable,
     covalent_sums,
     crossings,
 )
+from scalarfid.physics.crystals import same_level
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.roughness import ENERGY_JUMP, FINER, FORCE_JUMP, WORK, faults_of, looked_at, roughness
@@ -36,7 +39,10 @@ from scalarfid.physics.systems import System
 Array = NDArray[np.float64]
 FLOOR = 1.0
 """(eV/Å)²; a smaller Σ|ΔF|² counts as this, as published."""
+OTHER = "other_level_"
+"""Before the names of numbers that come from a reference of another level of theory than the labels."""
 DRAWN = 12
+HEADLINES = {"mean.fsd_full", "mean.fsd_compress", "mean.fsd_stretch", "largest.energy_jump", "largest.force_jump"}
 
 
 @dataclass
@@ -44,11 +50,13 @@ class BsctOptions:
     """Options of the scans.
 
     Attributes:
+        bonds: ``published``, the bond that BSCT-SPICE scans where the set says which, else every one; or ``all``.
         points: of a scan.
         nearest: shortest bond, in sums of covalent radii.
         furthest: longest bond, in sums of covalent radii.
     """
 
+    bonds: str = "published"
     points: int = 100
     nearest: float = 0.5
     furthest: float = 2.0
@@ -79,24 +87,26 @@ def fsd(alpha: Array, forces: Array, reference: Array, equilibrium: int) -> dict
     return {name: float(part.max()) if part.size else None for name, part in parts.items()}
 
 
-def compared(scan: Scan, model: Track, reference: Track) -> dict[str, Number]:
-    """FSD and mean absolute errors of one scan; its frames all have a reference energy."""
+def compared(scan: Scan, model: Track, reference: Track, *, same: bool) -> dict[str, Number]:
+    """FSD and, at the ``same`` level of theory, mean absolute errors of a scan whose frames all have a reference."""
     smooth = fsd(scan.alpha, model.forces, reference.forces, int(reference.energy.argmin()))
-    found = {f"fsd_{part}": Number(value, "1/Å") for part, value in smooth.items()}
+    found = {f"{'' if same else OTHER}fsd_{part}": Number(value, "1/Å") for part, value in smooth.items()}
+    if not same:
+        return found
     found["energy_mae"] = Number(float(np.abs(model.energy - reference.energy).mean()), "eV")
     found["forces_mae"] = Number(float(np.abs(model.forces - reference.forces).mean()), "eV/Å")
     return found
 
 
 def judge(
-    surface: Surface, scan: Scan, model: Track, reference: Track | None
+    surface: Surface, scan: Scan, model: Track, reference: Track | None, *, same: bool = True
 ) -> tuple[dict[str, Number], dict[str, Array], list[str]]:
-    """Numbers, arrays and faults of one scan."""
+    """Numbers, arrays and faults of one scan; whether the reference is of the ``same`` level of theory."""
     if not (np.isfinite(model.energy).all() and np.isfinite(model.forces).all()):
         return {}, {}, [f"{scan.name}: the model's energy or forces are not finite"]
     crossed = None if surface.cutoff is None else crossings(scan, surface.cutoff)
     closer, found = looked_at(surface, scan, model)
-    numbers = {} if reference is None else compared(scan, model, reference)
+    numbers = {} if reference is None else compared(scan, model, reference, same=same)
     numbers["energy_jump"] = Number(found.energy[0], "eV")
     numbers["force_jump"] = Number(found.force[0], "eV/Å")
     numbers["force_slope_jump"] = Number(found.slope[0], "eV/Å²")
@@ -107,16 +117,17 @@ def judge(
         arrays["cutoff_crossings"] = crossed
     if reference is not None:
         offset = reference.forces[reference.energy.argmin()]
-        arrays |= {"reference_energy": reference.energy, "reference_pull": reference.pull(scan)}
+        arrays |= {"reference_energy": reference.energy, "reference_pull": reference.pull(scan)} if same else {}
         arrays["L"] = log_force(model.forces, offset) - log_force(reference.forces, offset)
-    expected = None if reference is None else roughness(scan, reference)
+    expected = None if reference is None or not same else roughness(scan, reference)
     return numbers, arrays, faults_of(closer, found, expected, surface.cutoff)
 
 
 def scans_of(system: System, options: BsctOptions) -> Iterator[Scan]:
-    """A scan of every breakable bond of every molecule."""
+    """A scan of every bond asked for, of every molecule."""
     for name, atoms in system.molecules.items():
-        for bond in breakable(atoms):
+        given = atoms.info.get("bond") if options.bonds == "published" else None
+        for bond in breakable(atoms) if given is None else [tuple(given)]:
             ends = np.array([options.nearest, options.furthest]) * covalent_sums(atoms)[bond]
             yield bond_scan(name, atoms, bond, np.linspace(*ends, options.points))
 
@@ -127,11 +138,11 @@ def summary(numbers: dict[str, Number]) -> dict[str, Number]:
     for key in dict.fromkeys(name.rpartition(".")[2] for name in numbers):
         of_scans = [number for name, number in numbers.items() if name.endswith(f".{key}") and number.value is not None]
         values = [number.value for number in of_scans]
-        if values and key.startswith(("fsd", "energy_mae", "forces_mae")):
+        if values and key.removeprefix(OTHER).startswith(("fsd", "energy_mae", "forces_mae")):
             found[f"mean.{key}"] = Number(float(np.mean(values)), of_scans[0].unit)
         elif values and key != "cutoff_crossings":
             found[f"largest.{key}"] = Number(max(values), of_scans[0].unit)
-    return found
+    return {name: number.headline("less") if name in HEADLINES else number for name, number in found.items()}
 
 
 def draw(outcome: Outcome, figure: Figure) -> None:
@@ -176,15 +187,17 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
     """Scan model and reference and judge the model; frames without a reference energy are dropped from both.
 
     Raises:
-        ScalarFidError: fewer than ten points, or lengths that do not grow.
+        ScalarFidError: fewer than ten points, lengths that do not grow, no such choice of bonds.
     """
+    if options.bonds not in ("published", "all"):
+        raise ScalarFidError(f"bsct.bonds={options.bonds} is not a choice; there are published, all.")
     if options.points < 10 or not 0 < options.nearest < options.furthest:
         raise ScalarFidError(
             f"bsct.points={options.points}, nearest={options.nearest:g}, furthest={options.furthest:g}: "
             "give at least 10 points and 0 < nearest < furthest"
         )
-    scans = list(scans_of(system, options))
-    truths = [None] * len(scans) if reference is None else ask_reference(reference, scans)
+    scans, same = list(scans_of(system, options)), same_level(reference, system)
+    truths = [None] * len(scans) if reference is None else ask_reference(reference, scans, answers_of(reference, system))
     numbers, arrays, faults, dropped = {}, {}, [], 0
     for scan, track, truth in zip(scans, ask(model, scans), truths, strict=True):
         rows = np.full(len(scan.alpha), True) if truth is None else np.isfinite(truth.energy)
@@ -192,12 +205,15 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         if rows.sum() < 10:
             faults.append(f"{scan.name}: not judged, {reference.name} answers only {rows.sum()} of {len(rows)} frames")
             continue
-        found, curves, wrong = judge(model, scan.kept(rows), track.kept(rows), truth and truth.kept(rows))
+        found, curves, wrong = judge(
+            model, scan.kept(rows), track.kept(rows), truth and truth.kept(rows), same=same
+        )
         numbers |= {f"{scan.name}.{key}": number for key, number in found.items()}
         arrays |= {f"{scan.name}.{key}": curve for key, curve in curves.items()}
         faults += wrong
     settings = asdict(options) | {
         "scans": len(scans),
+        "reference_level": reference and ("the labels' own" if same else "another than the labels': forces only"),
         "frames_dropped": dropped,
         "floor_eV2_per_A2": FLOOR,
         "bonded_below_covalent_sums": BONDED,

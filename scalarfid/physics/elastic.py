@@ -33,6 +33,7 @@ from scalarfid.physics.systems import System
 Array = NDArray[np.float64]
 CONSTANTS = {"C11": (0, 0), "C12": (0, 1), "C44": (3, 3)}
 JUDGED = ("C11", "C12", "C44", "B", "B_energy")
+HEADLINES = ("C11", "C12", "C44", "B")
 
 
 @dataclass
@@ -243,9 +244,11 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         if found is None:
             wrong.append(not_relaxed(name, model))
             continue
-        own = dict(found.numbers)
+        comparable = truth is not None and same_level(reference, system)
+        beside = truth.numbers if comparable else {}
+        own = found.numbers | {key: found.numbers[key].headline("reference", beside.get(key)) for key in HEADLINES}
         wrong += faults(name, found, options)
-        if truth is not None and same_level(reference, system):
+        if comparable:
             more, beyond = errors(name, found, truth, options.error)
             own |= more
             wrong += beyond

@@ -102,10 +102,12 @@ def compare(name: str, model: Curve, reference: Curve | None) -> tuple[dict[str,
             numbers[f"reference_{of}"] = _number(getattr(truth, of), _of(others, of), unit)
             shift = getattr(whole, of) - getattr(truth, of)
             numbers[f"{of}_difference"] = _number(shift, _of(parts, of) - _of(others, of), unit)
+        numbers["over_approach"] = Number(max(0.0, truth.onset - whole.onset), "Å").headline("less")
         numbers["overlap"] = Number(overlap(model.g, reference.g), "")
         halves = np.array_split(reference.blocks, 2)
         numbers["overlap_of_reference_halves"] = Number(overlap(*(half.mean(axis=0) for half in halves)), "")
         faults = _too_close(name, numbers["onset_difference"])
+    numbers["onset"] = numbers["onset"].headline("reference", numbers.get("reference_onset"))
     return {f"{name}.{of}": number for of, number in numbers.items()}, faults
 
 

@@ -186,6 +186,15 @@ def jump_fault(
     return [f"{name}: the total energy jumps by {jump:.3g} meV when the neighbour list changes"]
 
 
+def _headline(
+    name: str, found: Mapping[float, Mapping[str, Number]], truth: Mapping[float, Mapping[str, Number]]
+) -> dict[str, Number]:
+    """The slope at the shortest step; no value where that run failed."""
+    short = min(found)
+    rate = found[short].get("slope", Number(None, "meV/atom/ps"))
+    return {f"{name}.{short:g}fs.slope": rate.headline("zero", truth.get(short, {}).get("slope"))}
+
+
 def _failures(name: str, records: Mapping[float, Record], truth: Mapping[float, Record]) -> list[str]:
     return [
         f"{name}: the run at {dt:g} fs fails after {record.failure.time:.3g} ps: {record.failure.reason}"
@@ -261,6 +270,8 @@ def measure(
             values = {dt: numbers(record) for dt, record in records.items()}
             found |= {f"{name}.{key}.{dt:g}fs.{of}": v for dt, row in values.items() for of, v in row.items()}
             found[f"{name}.{key}.energy_error_order"] = Number(order(values), "")
+            if key == PRECISIONS[0]:
+                found |= _headline(f"{name}.{key}", values, truth)
             for dt, record in records.items():
                 arrays |= {f"{name}|{key}|{dt:g}fs|{of}": getattr(record, of) for of in ("time", "total", "kinetic")}
             if key != "reference":

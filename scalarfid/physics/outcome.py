@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,21 +16,35 @@ from numpy.typing import NDArray
 from scalarfid.files import replacing, write_json
 
 Draw = Callable[["Outcome", Figure], None]
+Better = Literal["less", "zero", "reference"]
+"""When a headline is better: the less it is, the nearer to zero, the nearer to the reference's."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A value with its unit and, where there is one, its 95 % interval."""
+    """A value with its unit and, where there is one, its 95 % interval.
+
+    Attributes:
+        better: of a headline, which stands for its diagnostic in the report of a sweep; None for other numbers.
+        reference: of a headline, what the reference has; None if there is none.
+    """
 
     value: float | int | None
     unit: str
     low: float | None = None
     high: float | None = None
+    better: Better | None = None
+    reference: float | None = None
+
+    def headline(self, better: Better, reference: Number | None = None) -> Number:
+        """The same as a headline, beside the reference's number."""
+        return replace(self, better=better, reference=None if reference is None else reference.value)
 
     def record(self) -> dict[str, Any]:
-        """As JSON has it; ends of an interval only where there is one."""
+        """As JSON has it; ends of an interval, and what a headline has, only where there is one."""
         interval = {} if self.low is None else {"low": self.low, "high": self.high}
-        return {"value": self.value, "unit": self.unit, **interval}
+        headline = {} if self.better is None else {"better": self.better, "reference": self.reference}
+        return {"value": self.value, "unit": self.unit, **interval, **headline}
 
 
 @dataclass(frozen=True)

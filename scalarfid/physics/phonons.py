@@ -202,6 +202,7 @@ def _alone(found: Spectrum, options: PhononsOptions) -> dict[str, Number]:
         "highest": Number(float(found.mesh.max()), "THz"),
         "lowest": Number(lowest, "THz"),
         "imaginary_q": Number(float(100 * found.weights @ imaginary), "%"),
+        "mean_optical": Number(float(found.weights @ found.mesh[:, found.optical].mean(axis=1)), "THz"),
         "gamma_acoustic": Number(float(np.abs(np.sort(np.abs(found.gamma))[:3]).max()), "THz"),
     }
     if len(found.gamma) > 3:
@@ -306,8 +307,11 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         errors = truth is not None and truth.group == found.group and same_level(reference, system)
         settings[name] = {"space_group": found.group, "atoms": found.atoms, "displaced_supercells": found.frames}
         own = _alone(found, options) | (_errors(found, truth) if errors else {})
-        theirs = {} if truth is None else {f"reference.{key}": x for key, x in _alone(truth, options).items()}
-        numbers |= {f"{name}.{key}": number for key, number in (own | theirs).items()}
+        theirs = {} if truth is None else _alone(truth, options)
+        own["mean_optical"] = own["mean_optical"].headline("reference", theirs.get("mean_optical") if errors else None)
+        own["imaginary_q"] = own["imaginary_q"].headline("less", theirs.get("imaginary_q"))
+        numbers |= {f"{name}.{key}": number for key, number in own.items()}
+        numbers |= {f"{name}.reference.{key}": number for key, number in theirs.items()}
         arrays |= _arrays(found, f"{name}.") | ({} if truth is None else _arrays(truth, f"{name}.reference."))
         wrong += faults(name, found, truth, options, errors=errors)
     return Outcome("phonons", model.name, reference and reference.name, settings, numbers, arrays, wrong)

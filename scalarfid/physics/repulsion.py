@@ -87,6 +87,10 @@ def judge(name: str, curve: Curve, reference: Curve | None, *, dimer: bool) -> t
     found |= {"largest_step": Number(jump, "eV"), "softens_at": Number(soft, "Å"), "minima": Number(len(dips), "")}
     faults = [f"{name}: the energy jumps by {1e3 * jump:.3g} meV at {place:.2f} Å"] if jump > JUMP else []
     expected = [] if reference is None else minima(reference)
+    found["soft_range"] = _soft_range(curve)
+    found["spurious_minima"] = Number(max(0, len(dips) - max(1, len(expected))), "")
+    if reference is not None:
+        found["reference_soft_range"] = _soft_range(reference)
     if soft is not None and (reference is None or softening(reference) is None):
         faults.append(f"{name}: the repulsion gives way below {soft:.2f} Å")
     if len(dips) > max(1, len(expected)):
@@ -96,6 +100,28 @@ def judge(name: str, curve: Curve, reference: Curve | None, *, dimer: bool) -> t
         found["wall_force_error"] = Number(100 * errors[0], "%")
         found["wall_force_absolute_error"] = Number(100 * errors[1], "%")
     return {f"{name}.{key}": number for key, number in found.items()}, faults
+
+
+def _soft_range(curve: Curve) -> Number:
+    """How much of a scan lies within the place where the wall gives way; zero where it does not."""
+    place = softening(curve)
+    return Number(0.0 if place is None else place - float(curve.r[0]), "Å")
+
+
+def summary(numbers: dict[str, Number]) -> dict[str, Number]:
+    """Headlines: means over scans of the soft range and of the error of the repulsive force, and all extra minima."""
+    soft, truth, error, extra = (
+        [number.value for name, number in numbers.items() if name.endswith(f".{key}")]
+        for key in ("soft_range", "reference_soft_range", "wall_force_absolute_error", "spurious_minima")
+    )
+    beside = Number(float(np.mean(truth)), "Å") if truth else None
+    found = {
+        "mean.soft_range": Number(float(np.mean(soft)), "Å").headline("reference" if truth else "less", beside),
+        "total.spurious_minima": Number(sum(extra), "").headline("less"),
+    }
+    if error:
+        found["mean.wall_force_absolute_error"] = Number(float(np.mean(error)), "%").headline("less")
+    return found
 
 
 def draw(outcome: Outcome, figure: Figure) -> None:
@@ -128,4 +154,5 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         if truth is not None:
             arrays |= {f"{name}.reference_energy": truth.energy, f"{name}.reference_force": truth.force}
     settings = asdict(options) | {"furthest": far, "wall_from_eV_per_A": STRONG, "jump_from_eV": JUMP}
+    numbers |= summary(numbers)
     return Outcome("repulsion", model.name, reference and reference.name, settings, numbers, arrays, faults)

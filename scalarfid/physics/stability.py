@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,8 @@ def measure(
 ) -> Outcome:
     """Run everything at every temperature with every seed, and the reference likewise."""
     beside = reference if options.against else None
-    numbers, arrays, faults, every = {}, {}, [], []
+    numbers, arrays, faults = {}, {}, []
+    every: dict[str, list[Failure | None]] = {"model": [], "reference": []}
     for name, start in starts(system, options.atoms):
         found = {"model": runs(model, f"{name}, model", start, options, work)}
         if beside is not None:
@@ -119,11 +121,13 @@ def measure(
             numbers |= {f"{prefix}.{t:g}K.{of}": number for t, row in rows.items() for of, number in row.items()}
             fractions = [row["survived"] for row in rows.values()]
             arrays[f"{name}|{role}|survived"] = np.array([(of.value, of.low, of.high) for of in fractions])
+            every[role] += chain.from_iterable(ends.values())
         for temperature, ends in found["model"].items():
             truth = found["reference"][temperature] if "reference" in found else None
             faults.append(fault_of(f"{name} at {temperature:g} K", ends, truth))
-            every += ends
-    numbers["survived"] = survival(every)["survived"]
+    numbers["survived"] = survival(every["model"])["survived"]
+    failed = {role: Number(1 - survival(ends)["survived"].value, "") for role, ends in every.items() if ends}
+    numbers["failed"] = failed["model"].headline("less", failed.get("reference"))
     settings = asdict(options) | LIMITS
     faults = [fault for fault in faults if fault]
     return Outcome("stability", model.name, reference and reference.name, settings, numbers, arrays, faults)

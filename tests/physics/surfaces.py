@@ -59,3 +59,10 @@ def lennard_jones(epsilon: float = 0.3, sigma: float = 2.5, cutoff: float = 7.0)
 def added(base: Pairs, energy: Function, force: Function) -> Pairs:
     """The base with something on top."""
     return Pairs(lambda r: base.functions[0](r) + energy(r), lambda r: base.functions[1](r) + force(r), base.cutoff)
+
+
+def headlines(outcome):
+    """(value, when it is better, the reference's) of every headline of an outcome, as its JSON has them."""
+    records = {name: number.record() for name, number in outcome.numbers.items()}
+    keys = ("value", "better", "reference")
+    return {name: tuple(record[key] for key in keys) for name, record in records.items() if "better" in record}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -12,18 +13,19 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import CalculationFailed
-from physics.surfaces import Pairs, added
+from physics.surfaces import Pairs, added, headlines
 
 import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.data import read_frames
 from scalarfid.data.labels import labels_of
 from scalarfid.physics import System, diagnostics, surface
-from scalarfid.physics.bonds import ask, bond_scan, breakable, covalent_sums, crossings
+from scalarfid.physics.bonds import answers_of, ask, ask_reference, bond_scan, breakable, covalent_sums, crossings
 from scalarfid.physics.bsct import BsctOptions, draw, fsd, measure, scans_of
 from scalarfid.physics.roughness import jump, unexplained_work
+from scalarfid.physics.systems import published_molecules
 
-WATER = System("water", (1, 8), {}, {"water": molecule("H2O")})
+WATER = System("water", (1, 8), {}, {"water": molecule("H2O")}, "pairs")
 ETHANOL = System("ethanol", (1, 6, 8), {}, {"ethanol": molecule("CH3CH2OH")})
 CUTOFF = 2.0  # the two H of water are 1.5 Å apart and cross it as one leaves
 
@@ -46,8 +48,11 @@ def morse(depth=4.0, a=2.0, length=1.2, cutoff=CUTOFF):
     return Pairs(energy, force, cutoff)
 
 
-def ask_water(model, reference=None):
-    outcome = measure(asked(model), reference and surface(reference), WATER, BsctOptions())
+def ask_water(model, reference=None, system=WATER):
+    truth = reference and surface(reference)
+    if truth is not None:
+        truth.name = "pairs"
+    outcome = measure(asked(model), truth, system, BsctOptions())
     return outcome, {name: number.value for name, number in outcome.numbers.items()}
 
 
@@ -149,6 +154,9 @@ def test_a_surface_against_itself_has_no_error_and_no_fault():
     assert found["largest.work_error"] < 1e-3
     assert outcome.settings["scans"] == 2
     assert found["water O0-H1.cutoff_crossings"] == 1
+    smooth = {f"mean.fsd_{part}" for part in ("full", "compress", "stretch")}
+    assert set(headlines(outcome)) == smooth | {"largest.energy_jump", "largest.force_jump"}
+    assert headlines(outcome)["mean.fsd_full"] == (0.0, "less", None)
 
 
 def test_without_a_reference_only_numbers_that_need_none():
@@ -156,6 +164,47 @@ def test_without_a_reference_only_numbers_that_need_none():
     assert outcome.reference is None
     assert not [name for name in found if "fsd" in name or "mae" in name]
     assert found["largest.energy_jump"] < 1e-3
+
+
+def test_across_levels_of_theory_only_the_force_based_fsd_is_shown_and_marked():
+    outcome, found = ask_water(morse(length=1.1), morse(), replace(WATER, reference="another"))
+    assert outcome.settings["reference_level"] == "another than the labels': forces only"
+    assert found["mean.other_level_fsd_full"] == ask_water(morse(length=1.1), morse())[1]["mean.fsd_full"] > 0
+    assert not [name for name in found if "mae" in name or ".fsd" in name]
+    assert not [name for name in outcome.arrays if "reference" in name]
+
+
+def test_what_a_reference_said_is_kept_and_not_asked_again(tmp_path):
+    class Counting(type(morse())):
+        calls = 0
+
+        def calculate(self, *arguments, **more):
+            self.calls += 1
+            super().calculate(*arguments, **more)
+
+    counting = Counting(*morse().functions, CUTOFF)
+    scans = list(scans_of(WATER, BsctOptions(points=10)))
+    (first,) = ask_reference(surface(counting), scans[:1], tmp_path)
+    again, _ = ask_reference(surface(counting), scans, tmp_path)
+    assert counting.calls == 20
+    assert np.array_equal(again.forces, first.forces)
+    assert np.array_equal(again.energy, first.energy)
+
+
+def test_only_an_in_process_reference_is_known_well_enough_to_keep_what_it_said(tmp_path):
+    system = replace(WATER, cache=str(tmp_path))
+    assert answers_of(surface(morse()), system) is None
+    assert answers_of(surface("xtb"), system).relative_to(tmp_path / "answers").name.startswith("xtb-tblite-")
+
+
+def test_a_published_bond_is_the_only_one_unless_all_are_wanted():
+    (name, atoms), *_ = published_molecules("mol31").items()
+    system = System("mol31", (1, 6), {}, {name: atoms})
+    assert name == "C5H10-12878"
+    assert [scan.name for scan in scans_of(system, BsctOptions(points=10))] == ["C5H10-12878 C0-C2"]
+    assert len(list(scans_of(system, BsctOptions(bonds="all", points=10)))) == 14
+    with pytest.raises(ScalarFidError, match=r"bsct.bonds=some is not a choice"):
+        measure(surface(morse()), None, WATER, BsctOptions(bonds="some"))
 
 
 def test_a_step_at_the_cutoff_is_named():

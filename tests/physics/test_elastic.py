@@ -8,7 +8,7 @@ from ase.build import bulk, graphene
 from ase.optimize import BFGS
 from ase.units import GPa
 from matplotlib.figure import Figure
-from physics.surfaces import Pairs, lennard_jones
+from physics.surfaces import Pairs, headlines, lennard_jones
 
 from scalarfid import ScalarFidError
 from scalarfid.diagnose import options_for
@@ -105,6 +105,9 @@ def test_a_surface_agrees_with_itself():
     figure = Figure()
     draw(outcome, figure)
     assert len(figure.axes) == 2
+    for key, (value, better, truth) in headlines(outcome).items():
+        assert (better, value) == ("reference", truth), key
+    assert {key.rpartition(".")[2] for key in headlines(outcome)} == {"C11", "C12", "C44", "B"}
     c11 = outcome.numbers["Si diamond.C11"]
     assert 0 < c11.high - c11.value < 1
     assert c11.value - c11.low == pytest.approx(c11.high - c11.value)

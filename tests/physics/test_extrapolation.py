@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from physics.surfaces import headlines
 
 import scalarfid
 from scalarfid import ScalarFidError
@@ -73,6 +74,8 @@ def test_the_labels_against_themselves_have_no_error():
     assert found["test_dimers HH.minima"] == found["test_dimers HH.reference_minima"] == 1
     assert "test_dihedral.forces_rmse" not in found
     assert found["test_dihedral.frames"] == 24
+    assert headlines(outcome)["test_600K.forces_rmse"] == headlines(outcome)["test_dihedral.shape_rmse"]
+    assert set(headlines(outcome).values()) == {(0.0, "less", None)}
 
 
 def test_errors_are_those_put_in():

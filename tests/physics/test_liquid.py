@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.geometry.rdf import get_rdf
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.units import fs
-from physics.surfaces import Pairs, added, lennard_jones
+from physics.surfaces import Pairs, added, headlines, lennard_jones
 
 from scalarfid import ScalarFidError
 from scalarfid.intervals import half_width
@@ -114,6 +114,9 @@ def test_a_softened_wall_lets_neighbours_too_close():
     assert fault.startswith("Ar.Ar-Ar: neighbours come too close, the first shell begins 0.")
     shift = outcome.numbers["Ar.Ar-Ar.onset_difference"]
     assert shift.low < shift.value < shift.high < 0
+    first = {name.rpartition(".")[2]: found for name, found in headlines(outcome).items()}
+    assert first["over_approach"] == (-shift.value, "less", None)
+    assert first["onset"][0] - first["onset"][2] == pytest.approx(shift.value)
     assert outcome.numbers["Ar.Ar-Ar.overlap"].value < outcome.numbers["Ar.Ar-Ar.overlap_of_reference_halves"].value
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.calculator import all_changes
-from physics.surfaces import Pairs, added, lennard_jones
+from physics.surfaces import Pairs, added, headlines, lennard_jones
 
 import scalarfid
 from scalarfid.intervals import slope
@@ -61,7 +61,9 @@ def test_a_surface_agrees_with_itself(sound):
     model, reference = values(sound, "Ar.float64."), values(sound, "Ar.reference.")
     for step in ("2fs", "4fs", "8fs"):
         for of in ("slope", "energy_error", "drift_over_kinetic_sigma"):
-            assert model[f"{step}.{of}"] == reference[f"{step}.{of}"]
+            assert model[f"{step}.{of}"].value == reference[f"{step}.{of}"].value
+    slope = reference["2fs.slope"].value
+    assert headlines(sound) == {"Ar.float64.2fs.slope": (slope, "zero", slope)}
 
 
 def test_forces_that_no_energy_explains_are_a_drift():
@@ -88,6 +90,7 @@ def test_a_hole_ends_the_run_with_its_reason_and_time():
     assert "Ar in float64: the run at 4 fs fails after 0.0" in fault
     assert "a temperature spike" in fault
     assert 0 < outcome.numbers["Ar.float64.4fs.failure_time"].value < 0.1
+    assert headlines(outcome)["Ar.float64.4fs.slope"][0] is None
 
 
 def test_a_potential_is_asked_in_both_precisions_and_not_again(tmp_path):

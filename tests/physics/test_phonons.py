@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.optimize import BFGS
 from matplotlib.figure import Figure
-from physics.surfaces import Pairs, lennard_jones
+from physics.surfaces import Pairs, headlines, lennard_jones
 
 import scalarfid
 from scalarfid import ScalarFidError
@@ -130,6 +130,11 @@ def test_a_surface_agrees_with_itself_and_transverse_modes_are_named():
     assert [found[error] for error in errors] == [0, 0, 0, 0]
     assert found["gamma_optical"] == found["reference.gamma_optical"]
     assert found["gamma_optical_spread"] < 1e-3
+    mean = found["mean_optical"]
+    assert headlines(outcome) == {
+        "LiF.mean_optical": (mean, "reference", mean),
+        "LiF.imaginary_q": (0.0, "less", 0.0),
+    }
     assert outcome.findings == []
     assert outcome.settings["non_analytic_correction"] == "none, in either"
     assert outcome.settings["LiF"]["atoms"] == 64
@@ -141,6 +146,8 @@ def test_a_surface_agrees_with_itself_and_transverse_modes_are_named():
 def test_forces_of_081_are_a_red_shift_of_a_tenth():
     outcome = ask(scaled(lennard_jones(), 0.81), lennard_jones())
     assert values(outcome, "Ar fcc")["relative_shift"] == pytest.approx(-10, abs=0.01)
+    value, _, truth = headlines(outcome)["Ar fcc.mean_optical"]
+    assert value / truth == pytest.approx(0.9, abs=1e-4)
     (fault,) = outcome.findings
     assert fault.startswith("Ar fcc: branches shifted to the red by 10.0 %")
     (fault,) = ask(scaled(lennard_jones(), 1.21), lennard_jones()).findings
@@ -161,6 +168,7 @@ def test_only_the_labels_own_level_of_theory_gives_errors():
     found = values(outcome, "Si diamond")
     assert found["reference.gamma_optical"] == pytest.approx(17.83, abs=0.01)
     assert not any("shift" in key or "error" in key for key in found)
+    assert headlines(outcome)["Si diamond.mean_optical"][2] is None
     assert outcome.settings["errors"].startswith("none")
     context = outcome.settings["context"]["Si diamond"]
     assert [context[source]["gamma_optical_THz"] for source in ("PW91", "GAP-18")] == [15.085, 14.761]

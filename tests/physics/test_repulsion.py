@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
-from physics.surfaces import Pairs, added, lennard_jones
+from physics.surfaces import Pairs, added, headlines, lennard_jones
 
 from scalarfid.physics import System, surface
 from scalarfid.physics.curves import Curve, arena, minima, softening, unexplained_step, wall_error
@@ -41,6 +41,11 @@ def test_a_surface_agrees_with_itself():
     assert numbers(outcome)["wall_force_error"] == 0
     assert numbers(outcome, "Ar fcc.")["wall_force_absolute_error"] == 0
     assert outcome.findings == []
+    assert headlines(outcome) == {
+        "mean.soft_range": (0.0, "reference", 0.0),
+        "mean.wall_force_absolute_error": (0.0, "less", None),
+        "total.spurious_minima": (0, "less", None),
+    }
 
 
 def test_a_wall_of_nine_tenths_is_ten_per_cent_too_soft():
@@ -49,6 +54,7 @@ def test_a_wall_of_nine_tenths_is_ten_per_cent_too_soft():
     outcome = ask(soft, lj)
     for scan in ("Ar-Ar.", "Ar fcc."):
         assert numbers(outcome, scan)["wall_force_error"] == pytest.approx(-10)
+    assert headlines(outcome)["mean.wall_force_absolute_error"][0] == pytest.approx(10)
 
 
 def test_a_wall_that_gives_way_is_found_at_its_place():
@@ -68,6 +74,9 @@ def test_a_wall_that_gives_way_is_found_at_its_place():
     assert numbers(outcome)["softens_at"] == pytest.approx(2.2, abs=0.02)
     assert any("Ar-Ar: the repulsion gives way below 2.2" in fault for fault in outcome.findings)
     assert any(fault.startswith("Ar fcc: the repulsion gives way") for fault in outcome.findings)
+    ranges = [numbers(outcome, scan)["soft_range"] for scan in ("Ar-Ar.", "Ar fcc.")]
+    assert ranges[0] == pytest.approx(2.2 - outcome.arrays["Ar-Ar.r"][0], abs=0.02)
+    assert headlines(outcome)["mean.soft_range"] == (pytest.approx(np.mean(ranges)), "reference", 0.0)
 
 
 def test_a_step_at_the_cutoff_is_a_jump_there():
@@ -85,6 +94,9 @@ def test_an_extra_minimum_is_counted_and_placed():
 
     outcome = ask(added(lj, dip, lambda r: 2 * (r - 4.5) / 0.04 * dip(r)))
     assert numbers(outcome)["minima"] == 2
+    assert headlines(outcome)["total.spurious_minima"][0] == sum(
+        numbers(outcome, scan)["minima"] - 1 for scan in ("Ar-Ar.", "Ar fcc.")
+    )
     assert any("2 minima, at 2.8" in fault and fault.endswith(("4.49 Å", "4.50 Å")) for fault in outcome.findings)
     assert numbers(outcome)["tortuosity"] > 1.001
 

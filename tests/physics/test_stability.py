@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
-from physics.surfaces import Pairs, added, lennard_jones
+from physics.surfaces import Pairs, added, headlines, lennard_jones
 from scipy.stats import spearmanr
 
 from scalarfid import ScalarFidError
@@ -35,6 +35,7 @@ def test_a_sound_crystal_survives_and_one_with_a_hole_does_not(tmp_path):
     assert sound.numbers["Ar.50K.survived"].low == pytest.approx(0.342, abs=1e-3)
     broken = measure(surface(added(lj, lambda r: -600 / r, lambda r: -600 / r**2)), surface(lj), SYSTEM, OPTIONS)
     assert broken.numbers["survived"].value == 0
+    assert headlines(broken) == {"failed": (1.0, "less", 0.0)}
     assert broken.findings[0].startswith("Ar at 50 K: 2 of 2 runs (0 of the reference's) fail, the first after 0.")
     assert "a temperature spike" in broken.findings[0]
     broken.write(tmp_path, draw)
