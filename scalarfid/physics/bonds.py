@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -12,8 +14,11 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from scalarfid.data.cache import cache_folder
+from scalarfid.files import replacing
 from scalarfid.log import progress
-from scalarfid.physics.surface import Answers, Surface
+from scalarfid.physics.surface import Answers, OfReference, Surface
+from scalarfid.physics.systems import System
 
 Array = NDArray[np.float64]
 BONDED = 1.25
@@ -120,14 +125,43 @@ def ask(surface: Surface, scans: Sequence[Scan]) -> list[Track]:
     ]
 
 
-def ask_reference(surface: Surface, scans: Sequence[Scan]) -> list[Track]:
-    """The same scan by scan, with a progress bar; NaN where the reference finds no answer."""
+def ask_reference(surface: Surface, scans: Sequence[Scan], kept: Path | None = None) -> list[Track]:
+    """The same scan by scan, with a progress bar; NaN where the reference finds no answer.
+
+    Args:
+        surface: of the reference.
+        scans: what to ask.
+        kept: folder of what this very reference has said before; what is not there is asked and added, so that an
+            interrupted question goes on where it was, and the next model's costs nothing.
+    """
     tracks = []
     for scan in progress(scans, f"Bond scans ({surface.name})"):
-        answers = [_answer(surface, frame) for frame in scan.frames]
-        energy = np.concatenate([answer.energy for answer in answers])
-        tracks.append(Track(energy, np.array([answer.forces[0] for answer in answers])))
+        path = None if kept is None else kept / f"{scan_mark(scan)}.npz"
+        if path is None or not path.is_file():
+            tracks.append(_asked(surface, scan))
+            if path is not None:
+                with replacing(path) as temporary:
+                    np.savez_compressed(temporary, energy=tracks[-1].energy, forces=tracks[-1].forces)
+            continue
+        with np.load(path) as stored:
+            tracks.append(Track(stored["energy"], stored["forces"]))
     return tracks
+
+
+def answers_of(surface: Surface, system: System) -> Path | None:
+    """Folder of what an in-process reference potential has said, beside the set's other caches; None for others."""
+    return cache_folder(system.cache) / "answers" / surface.mark if isinstance(surface, OfReference) else None
+
+
+def scan_mark(scan: Scan) -> str:
+    """What identifies the frames of a scan: a hash of their atoms and positions."""
+    content = [part for frame in scan.frames for part in (frame.numbers.tobytes(), frame.positions.tobytes())]
+    return hashlib.sha256(b"".join(content)).hexdigest()[:16]
+
+
+def _asked(surface: Surface, scan: Scan) -> Track:
+    answers = [_answer(surface, frame) for frame in scan.frames]
+    return Track(np.concatenate([a.energy for a in answers]), np.array([a.forces[0] for a in answers]))
 
 
 def _answer(surface: Surface, frame: Atoms) -> Answers:

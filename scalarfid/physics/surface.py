@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Protocol
 
 import numpy as np
@@ -121,6 +123,23 @@ class OfCalculator:
         return self if dtype == "float64" else None
 
 
+class OfReference(OfCalculator):
+    """An in-process reference potential by its name.
+
+    Attributes:
+        mark: identifies it with its settings and its package's version, so that what it said can be kept on disk.
+
+    Raises:
+        ScalarFidError: no reference potential has this name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(reference(name), name)
+        package = type(self._calculator).__module__.partition(".")[0]
+        settings = repr(sorted(self._calculator.parameters.items()))
+        self.mark = f"{name}-{package}-{version(package)}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+
+
 def surface(of: Potential | Calculator | str, *, dtype: str = "float64") -> Surface:
     """Make a surface of a potential, a calculator, or the name of an in-process reference potential.
 
@@ -130,7 +149,7 @@ def surface(of: Potential | Calculator | str, *, dtype: str = "float64") -> Surf
     if isinstance(of, Potential):
         return OfPotential(of.with_dtype(dtype))
     if isinstance(of, str):
-        return OfCalculator(reference(of), of)
+        return OfReference(of)
     if isinstance(of, Calculator):
         return OfCalculator(of)
     raise ScalarFidError(f"{of!r} is no potential-energy surface; give a potential, an ASE calculator or a name.")

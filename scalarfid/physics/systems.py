@@ -15,7 +15,7 @@ from ase.data import chemical_symbols
 from scalarfid.data.config import as_config
 from scalarfid.data.energies import is_isolated
 from scalarfid.data.reading import read_frames
-from scalarfid.data.sources import locate
+from scalarfid.data.sources import PACKAGED, locate
 from scalarfid.data.splits import split_frames
 
 TestSets = dict[str, list[Atoms]]
@@ -29,9 +29,10 @@ class System:
         name: of the dataset.
         elements: atomic numbers, sorted.
         crystals: by name, primitive cells near equilibrium.
-        molecules: by name, near equilibrium.
+        molecules: by name, near equilibrium; ``info["bond"]`` is the pair of atoms of a published scan.
         reference: name of the in-process potential that made the labels, None where they have another origin.
         tests: reads the labelled test sets by name when called; None unless they were published as questions.
+        cache: ``dataset.cache``, the folder for what can be made again.
     """
 
     name: str
@@ -40,6 +41,7 @@ class System:
     molecules: dict[str, Atoms] = field(default_factory=dict)
     reference: str | None = None
     tests: Callable[[], TestSets] | None = None
+    cache: str | None = None
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -58,7 +60,7 @@ _CRYSTALS: dict[str, tuple[str, str, str, float]] = {
 }
 _MOLECULES = {"ethanol": "CH3CH2OH", "botnet_ethanol": "CH3CH2OH", "benzene": "C6H6"}
 _TESTED = ("acac", "botnet_ethanol", "3bpa")
-_LABELS = {"ethanol": "xtb", "xtb": "xtb"}
+_LABELS = {"ethanol": "xtb", "xtb": "xtb", "mol31": "xtb"}
 
 
 def system_of(dataset: Mapping[str, Any], elements: Sequence[int]) -> System:
@@ -73,6 +75,8 @@ def system_of(dataset: Mapping[str, Any], elements: Sequence[int]) -> System:
     if name in _CRYSTALS:
         title, formula, lattice, a = _CRYSTALS[name]
         crystals[title] = bulk(formula, lattice, a=a)
+    if name == "mol31":
+        molecules = published_molecules(name)
     called = dataset.get("molecule") or name
     formula = _MOLECULES.get(called, called)
     if formula in g2.names:
@@ -80,7 +84,15 @@ def system_of(dataset: Mapping[str, Any], elements: Sequence[int]) -> System:
     recipe = dataset.get("recipe") or {}
     label = recipe.get("potential") or _LABELS.get(name)
     tests = partial(published_tests, dataset) if name in _TESTED else None
-    return System(name, tuple(sorted(elements)), crystals, molecules, label, tests)
+    return System(name, tuple(sorted(elements)), crystals, molecules, label, tests, dataset.get("cache"))
+
+
+def published_molecules(name: str) -> dict[str, Atoms]:
+    """Molecules of a set in this package, relaxed by its labels' potential, with the bond [2] of a published scan."""
+    frames = read_frames(PACKAGED / f"{name}-start.xyz")
+    for atoms in frames:
+        atoms.info["bond"] = [int(k) for k in atoms.info["bond"]]
+    return {atoms.info["molecule"]: atoms for atoms in frames}
 
 
 def published_tests(dataset: Mapping[str, Any]) -> TestSets:
