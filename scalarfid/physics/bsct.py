@@ -21,8 +21,8 @@ from scalarfid.physics.bonds import (
     BONDED,
     Scan,
     Track,
-    ask,
     answers_of,
+    ask,
     ask_reference,
     bond_scan,
     breakable,
@@ -197,7 +197,9 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
             "give at least 10 points and 0 < nearest < furthest"
         )
     scans, same = list(scans_of(system, options)), same_level(reference, system)
-    truths = [None] * len(scans) if reference is None else ask_reference(reference, scans, answers_of(reference, system))
+    truths = [None] * len(scans)
+    if reference is not None:
+        truths = ask_reference(reference, scans, answers_of(reference, system))
     numbers, arrays, faults, dropped = {}, {}, [], 0
     for scan, track, truth in zip(scans, ask(model, scans), truths, strict=True):
         rows = np.full(len(scan.alpha), True) if truth is None else np.isfinite(truth.energy)
@@ -205,9 +207,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         if rows.sum() < 10:
             faults.append(f"{scan.name}: not judged, {reference.name} answers only {rows.sum()} of {len(rows)} frames")
             continue
-        found, curves, wrong = judge(
-            model, scan.kept(rows), track.kept(rows), truth and truth.kept(rows), same=same
-        )
+        found, curves, wrong = judge(model, scan.kept(rows), track.kept(rows), truth and truth.kept(rows), same=same)
         numbers |= {f"{scan.name}.{key}": number for key, number in found.items()}
         arrays |= {f"{scan.name}.{key}": curve for key, curve in curves.items()}
         faults += wrong
