@@ -43,7 +43,7 @@ from rich.table import Table
 from scalarfid.config import conf_dir
 from scalarfid.config.messages import explain
 from scalarfid.errors import ScalarFidError
-from scalarfid.files import read_json
+from scalarfid.files import digest, read_json
 from scalarfid.log import log
 from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
 from scalarfid.potential import MODEL_FILE, load
@@ -102,14 +102,14 @@ def diagnose(
     model, reference = surface(potential, dtype=options["dtype"]), _reference(options["reference"], system)
     model.name = path.name
     folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
-    digest = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()[:12]
+    model_digest = digest(path / MODEL_FILE)
     for question in asked:
         reason = question.applies(reference, system)
         if reason is not None:
             log.info("not asked: %s", reason)
             continue
         facts = {
-            "model_sha256": digest,
+            "model_sha256": model_digest,
             "code": _code(),
             "dtype": options["dtype"],
             "system": system.name,
@@ -141,8 +141,8 @@ def _answered(
 
 def _work(folder: Path, question: Diagnostic, facts: Mapping[str, Any], force: str) -> Path:
     """Folder of unfinished work, another one for other facts; ``force`` empties it."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
-    work = folder / f"{question.name}-{digest}"
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    work = folder / f"{question.name}-{name}"
     if force == "true":
         shutil.rmtree(work, ignore_errors=True)
     return work

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(words: list[str], out: Console) -> None:
     report = write_report(*_parsed(words))
-    for table in _tables(report.overview):
+    for table in (*_tables(report.overview), *_tables(report.physics_overview)):
         out.print(table)
     _log_what_is_left_out(report)
     show_path(out, report.page)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scalarfid.results.groups import BARE, CONTROLS, Arm, Group
-from scalarfid.results.paired import LEVEL, Paired, holm, paired, relative_changes
+from scalarfid.results.matched import Matched, corrected, matched
+from scalarfid.results.paired import paired, relative_changes
 from scalarfid.results.units import QUANTITIES, Quantity
 
 PAPER = "arXiv 2606.15892"
@@ -21,49 +21,21 @@ UNMATCHED = 2.0
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One row of the table: an arm against a reference, MAE of one label on one test split.
+class Comparison(Matched):
+    """One row of the table: MAE of one label on one test split, in eV and Å; ``result`` is of relative changes in %.
 
     Attributes:
-        arm, reference: of equal facts; ``reference`` is ``none`` or the control.
         split: name of the test split.
         quantity: label whose MAE is compared.
-        seeds: that both have.
-        values, references: MAE by seed, in eV and Å.
-        result: of the relative changes in %.
-        adjusted: p-value after Holm's correction over the table; None where there is no test.
     """
 
-    arm: Arm
-    reference: Arm
     split: str
     quantity: Quantity
-    seeds: list[int]
-    values: list[float]
-    references: list[float]
-    result: Paired
-    adjusted: float | None = None
 
     @property
     def changes(self) -> list[float]:
         """Relative changes in %, by seed."""
         return relative_changes(self.values, self.references)
-
-    @property
-    def told(self) -> bool:
-        """Whether the change is significant after Holm's correction."""
-        return self.adjusted is not None and self.adjusted < LEVEL
-
-    @property
-    def verdict(self) -> str:
-        """``improves`` or ``worse`` where the table tells them apart from no change, else ``cannot tell``."""
-        if self.result.n == 1:
-            return "cannot tell (n = 1)"
-        if self.adjusted is None:
-            return "cannot tell (no spread)"
-        if not self.told:
-            return "cannot tell"
-        return "improves" if self.result.mean < 0 else "worse"
 
     @property
     def claim(self) -> tuple[float, float] | None:
@@ -80,7 +52,7 @@ def comparisons(group: Group) -> list[Comparison]:
             for arm, reference in pairs(group):
                 row = _compare(arm, reference, split, quantity)
                 found += [row] if row else []
-    return _corrected(found)
+    return corrected(found)
 
 
 def pairs(group: Group) -> list[tuple[Arm, Arm]]:
@@ -116,21 +88,6 @@ def quantities(group: Group, split: str) -> list[Quantity]:
 
 
 def _compare(arm: Arm, reference: Arm, split: str, quantity: Quantity) -> Comparison | None:
-    """One row; None without a seed at which both have a number."""
-    metric = f"{quantity.metric}_mae"
-    found = []
-    for seed in arm.cells.keys() & reference.cells.keys():
-        x, ref = (one.cells[seed].error(split, metric) for one in (arm, reference))
-        if x is not None and ref:
-            found.append((seed, x, ref))
-    if not found:
-        return None
-    seeds, values, references = (list(column) for column in zip(*sorted(found), strict=True))
-    result = paired(relative_changes(values, references))
-    return Comparison(arm, reference, split, quantity, seeds, values, references, result)
-
-
-def _corrected(rows: Sequence[Comparison]) -> list[Comparison]:
-    tested = [i for i, row in enumerate(rows) if row.result.p is not None]
-    adjusted = dict(zip(tested, holm([rows[i].result.p or 0.0 for i in tested]), strict=True))
-    return [replace(row, adjusted=adjusted.get(i)) for i, row in enumerate(rows)]
+    """One row; None without a seed at which both have a number that is not zero, as relative changes need it."""
+    found = matched(arm, reference, lambda cell: cell.error(split, f"{quantity.metric}_mae") or None)
+    return Comparison(arm, reference, *found, paired(relative_changes(*found[1:])), split, quantity) if found else None

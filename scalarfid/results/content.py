@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from scalarfid.results.cells import Cell, Unfinished
 from scalarfid.results.comparison import CLAIMED_FLOPS, CLAIMED_FOR, CLAIMS, PAPER, Comparison, quantities
 from scalarfid.results.facts import caption
 from scalarfid.results.groups import BARE, CONTROLS, Arm, Group
+from scalarfid.results.matched import Matched
 from scalarfid.results.tables import KINDS
 from scalarfid.results.units import MEV, Quantity, in_mev
 
@@ -51,7 +52,7 @@ def overview(found: Sequence[tuple[Group, list[Comparison]]]) -> Sheet:
     for group, compared in found:
         first = [row for row in compared if row.quantity.label == "forces" and row.split == group.splits[0]]
         wanted = [row for row in first if row.arm.label == "pan+pgs"] or [r for r in first if r.arm.probe in CONTROLS]
-        rows += [[group.title, *_short(row)] for row in wanted]
+        rows += [[group.title, *result_of(row)] for row in wanted]
     header = ["group", "arm", "against", "force MAE, change (%)", "95 % interval (%)", "n", "p, Holm", "verdict"]
     return Sheet("At a glance", header, rows)
 
@@ -64,10 +65,10 @@ def verdicts(group: Group, rows: Sequence[Comparison]) -> Sheet:
     header += ["change by seed (%)", "Δ parameters (%)", "Δ FLOPs (%)", "Δ time (%)"]
     body = []
     for row in rows:
-        arm, against, *result = _short(row)
+        arm, against, *result = result_of(row)
         named = [arm, against, *([row.split] if several else []), f"{row.quantity.symbol} ({row.quantity.shown_unit})"]
         means = [in_mev(float(np.mean(values))) for values in (row.values, row.references)]
-        body.append([*named, *means, *result, _by_seed(row), *_dearer(row)])
+        body.append([*named, *means, *result, by_seed(row.seeds, row.changes), *_dearer(row)])
     notes = ["Change: mean over seeds of (arm − reference)/reference; negative is better. E is per atom."]
     lonely = [arm.label for arm in group.arms if arm.probe in CONTROLS and not group.named(CONTROLS[arm.probe])]
     notes += [f"No control in this group for {', '.join(lonely)}."] if lonely else []
@@ -84,8 +85,9 @@ def paper(group: Group, rows: Sequence[Comparison]) -> Sheet:
     body = []
     for row in rows:
         if row.claim:
-            result = _short(row)[2:]
-            body.append([row.split, f"{row.quantity.symbol} error", _range(*row.claim), *result[:3], result[4]])
+            low, high = map(signed, row.claim)
+            result = result_of(row)[2:]
+            body.append([row.split, f"{row.quantity.symbol} error", f"{low} … {high}", *result[:3], result[4]])
     claimed = {row.quantity.label for row in rows if row.claim}
     body.append([NOTHING, "FLOPs", f"about {signed(CLAIMED_FLOPS)}", _change(arm[0], bare[0], "flops", "total")]
                 + [NOTHING] * 3)  # fmt: skip
@@ -186,19 +188,17 @@ def signed(value: float, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "−") if round(value, digits) else f"{0:.{digits}f}"
 
 
-def _short(row: Comparison) -> list[str]:
+def result_of(row: Matched, shown: Callable[[float], str] = signed) -> list[str]:
+    """Arm, reference, mean change, interval, number of seeds, p-value and verdict of a row."""
     low, high = row.result.low, row.result.high
-    interval = NOTHING if low is None or high is None else _range(low, high)
+    interval = NOTHING if low is None or high is None else f"{shown(low)} … {shown(high)}"
     p = NOTHING if row.adjusted is None else f"{row.adjusted:.2g}" if row.adjusted < 0.1 else f"{row.adjusted:.2f}"
-    return [row.arm.label, row.reference.label, signed(row.result.mean), interval, str(row.result.n), p, row.verdict]
+    return [row.arm.label, row.reference.label, shown(row.result.mean), interval, str(row.result.n), p, row.verdict]
 
 
-def _range(low: float, high: float) -> str:
-    return f"{signed(low)} … {signed(high)}"
-
-
-def _by_seed(row: Comparison) -> str:
-    return ", ".join(f"s{seed} {signed(change)}" for seed, change in zip(row.seeds, row.changes, strict=True))
+def by_seed(seeds: Iterable[int], values: Iterable[float], shown: Callable[[float], str] = signed) -> str:
+    """Numbers with their seeds, ``s0 −1.2, s1 0.3``."""
+    return ", ".join(f"s{seed} {shown(value)}" for seed, value in zip(seeds, values, strict=True))
 
 
 def _dearer(row: Comparison) -> list[str]:

@@ -1,41 +1,29 @@
-"""Figures of a report: learning curves, errors and changes with intervals, cost, and where in a structure errors are.
-
-One panel a figure, so that a page can put them beside each other or, on a phone, beneath.
-"""
+"""Figures of a report: learning curves, errors and changes with intervals, cost, where in a structure errors are."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from scalarfid.results.comparison import Comparison, quantities
 from scalarfid.results.groups import Group
 from scalarfid.results.looks import Style, styles
-from scalarfid.results.paired import mean_interval
+from scalarfid.results.panels import BESIDE, GRID, Picture, lines, points
 from scalarfid.results.units import MEV, QUANTITIES, Quantity
 
-SIZE = (5.0, 3.7)
-"""Inches of a panel."""
 NAMES = {"energy": "energy", "forces": "force", "stress": "stress"}
 BINS = {
     "coordination": "coordination number of the atom",
     "element": "element",
     "nearest_neighbour": "distance to the nearest neighbour (Å, lower end of bin)",
 }
-GRID = "0.92"
 EARLY = 0.05
 """Fraction of the epochs whose errors may leave the figure of learning curves."""
-BESIDE = 0.2
-"""Distance of the seeds' points from the interval, in rows."""
 MANY = 8
 """Bins from which on their labels are set small."""
 SPREAD = 0.3
@@ -56,32 +44,6 @@ COSTS = {
     "flops": Cost(("flops", "total"), 1e6, "FLOPs", "FLOPs of one frame at inference (10⁶)"),
     "time": Cost(("training_time_s",), 1.0, "training time", "training time (s)"),
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure to be drawn: file name without suffix, title, what it shows in words, and how to draw it."""
-
-    name: str
-    title: str
-    description: str
-    draw: Callable[[Axes], None]
-
-    def svg(self) -> bytes:
-        """Draw it; the same input gives the same bytes."""
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
-        self.draw(axes)
-        handles, labels = axes.get_legend_handles_labels()
-        if handles:
-            figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7.5, frameon=False)
-        axes.set_title(self.title, fontsize=9.5, loc="left")
-        buffer = io.BytesIO()
-        with mpl.rc_context({"svg.hashsalt": self.name}):
-            figure.savefig(buffer, format="svg", metadata={"Date": None})
-        return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -115,7 +77,7 @@ def _curves(group: Group, style: Mapping[str, Style]) -> Iterator[Picture]:
                 f"curve-{quantity.label}",
                 f"Learning curves, {NAMES[quantity.label]}",
                 f"Validation {NAMES[quantity.label]} MAE by epoch. Thin: seeds; thick: their geometric mean.",
-                partial(_draw_curves, group, style, quantity),
+                (partial(_draw_curves, group, style, quantity),),
             )
 
 
@@ -128,13 +90,13 @@ def _errors(view: View, quantity: Quantity, rows: Sequence[Comparison]) -> Itera
             f"Change of test {name} MAE, paired by seed{view.suffix}",
             "Small: seeds; large: their mean with its 95 % t interval, filled where the verdict holds after Holm's "
             f"correction.{claim}",
-            partial(_draw_changes, view.style, rows),
+            (partial(_draw_changes, view.style, rows),),
         )
     yield Picture(
         f"{view.split}-error-{quantity.label}",
         f"Test {name} MAE by arm{view.suffix}",
         "Small: seeds; large: their mean with its 95 % t interval (arms not paired).",
-        partial(_draw_errors, view, quantity),
+        (partial(_draw_errors, view, quantity),),
     )
 
 
@@ -145,7 +107,7 @@ def _costs(view: View) -> Iterator[Picture]:
                 f"{view.split}-cost-{name}",
                 f"Force MAE against {cost.name}{view.suffix}",
                 "Small: seeds; large: their mean with its 95 % t interval.",
-                partial(_draw_cost, view, cost),
+                (partial(_draw_cost, view, cost),),
             )
 
 
@@ -156,7 +118,7 @@ def _places(view: View) -> Iterator[Picture]:
                 f"{view.split}-by-{kind}",
                 f"Force MAE by {kind.replace('_', ' ')}{view.suffix}",
                 "Small: seeds; large: their mean with its 95 % t interval. In brackets: atoms in the test frames.",
-                partial(_draw_bins, view, kind),
+                (partial(_draw_bins, view, kind),),
             )
 
 
@@ -192,8 +154,8 @@ def _draw_errors(view: View, quantity: Quantity, axes: Axes) -> None:
     for i, arm in enumerate(arms):
         found = [cell.error(view.split, f"{quantity.metric}_mae") for cell in arm.cells.values()]
         values = [MEV * value for value in found if value is not None]
-        _points(axes, values, [i] * len(values), view.style[arm.label], upright=False, beside=BESIDE)
-    _rows(axes, [arm.label for arm in arms], f"{NAMES[quantity.label]} MAE ({quantity.shown_unit})")
+        points(axes, values, [i] * len(values), view.style[arm.label], upright=False, beside=BESIDE)
+    lines(axes, [arm.label for arm in arms], f"{NAMES[quantity.label]} MAE ({quantity.shown_unit})")
 
 
 def _draw_changes(style: Mapping[str, Style], rows: Sequence[Comparison], axes: Axes) -> None:
@@ -203,17 +165,9 @@ def _draw_changes(style: Mapping[str, Style], rows: Sequence[Comparison], axes: 
         if row.claim:
             axes.barh(i, row.claim[1] - row.claim[0], left=row.claim[0], height=0.8, color="0.82", zorder=0)
         look = replace(style[row.arm.label], filled=row.told)
-        _points(axes, row.changes, [i] * len(row.changes), look, upright=False, beside=BESIDE)
+        points(axes, row.changes, [i] * len(row.changes), look, upright=False, beside=BESIDE)
     labels = [f"{row.arm.label} vs {row.reference.label}" for row in rows]
-    _rows(axes, labels, "change of the MAE (%), negative is better")
-
-
-def _rows(axes: Axes, labels: Sequence[str], xlabel: str) -> None:
-    """One line per label, the first at the top."""
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel=xlabel, ylim=(len(labels) - 0.5, -0.5))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    lines(axes, labels, "change of the MAE (%), negative is better")
 
 
 def _draw_cost(view: View, cost: Cost, axes: Axes) -> None:
@@ -222,7 +176,7 @@ def _draw_cost(view: View, cost: Cost, axes: Axes) -> None:
         known = [(price / cost.unit, MEV * error) for price, error in found if price and error]
         if known:
             prices, values = (list(column) for column in zip(*known, strict=True))
-            _points(axes, values, prices, view.style[arm.label], label=arm.label)
+            points(axes, values, prices, view.style[arm.label], label=arm.label)
     axes.set(xlabel=cost.label, ylabel="force MAE (meV/Å)")
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(color=GRID, linewidth=0.6)
@@ -238,39 +192,11 @@ def _draw_bins(view: View, kind: str, axes: Axes) -> None:
         for place, where in enumerate(bins):
             values = [MEV * row["forces_mae"] for row in rows if row["bin"] == where]
             label = arm.label if place == 0 else None
-            _points(axes, values, [place + shift] * len(values), view.style[arm.label], label=label, beside=near)
+            points(axes, values, [place + shift] * len(values), view.style[arm.label], label=label, beside=near)
     small = 6 if len(bins) > MANY else 8
     axes.set_xticks(range(len(bins)), [f"{where}\n({atoms[where]})" for where in bins], fontsize=small)
     axes.set(xlabel=BINS[kind], ylabel="force MAE (meV/Å)", ylim=(0, None))
     axes.grid(axis="y", color=GRID, linewidth=0.6)
-
-
-def _points(
-    axes: Axes,
-    values: Sequence[float],
-    places: Sequence[float],
-    look: Style,
-    *,
-    beside: float = 0.0,
-    upright: bool = True,
-    label: str | None = None,
-) -> None:
-    """Draw every value small and their mean large with its 95 % t interval.
-
-    ``places`` are on the other axis; the small points are shifted there by ``beside``.
-    """
-    if not values:
-        return
-
-    def plot(at: Sequence[float], heights: Sequence[float], *line: str, **how: Any) -> None:
-        axes.plot(*((at, heights) if upright else (heights, at)), *line, color=look.color, **how)
-
-    place, mean, interval = float(np.mean(places)), float(np.mean(values)), mean_interval(values)
-    small = [place + beside for place in places]
-    plot(small, values, linestyle="none", marker=look.marker, markersize=3.5, alpha=0.6, markeredgewidth=0, zorder=2)
-    if interval:
-        plot([place, place], interval, "-", linewidth=1.3, zorder=3)
-    plot([place], [mean], linestyle="none", markersize=6, zorder=4, label=label, **look.point)
 
 
 def _curve(history: Mapping[str, Sequence[float | None]] | None, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from scalarfid.results.cells import Cell, canonical
 
+Item = TypeVar("Item")
 BARE = "none"
 CONTROLS = {"pan+pgs": "mlp", "pan": "mlp_pan", "pgs": "mlp_pgs"}
 """The control of equal size of each probe set that has one."""
@@ -114,13 +115,13 @@ def groups(cells: Iterable[Cell]) -> list[Group]:
     fact is compared (of equally large ones the newest); every other cell is in ``unequal``.
     """
     found = []
-    for alike in _parts(cells, lambda cell: _text(cell, "dataset", "dataset_title", "backbone")):
-        found += [_group(members) for members in _settings(alike)]
+    for same in alike(cells, lambda cell: _text(cell, "dataset", "dataset_title", "backbone")):
+        found += [_group(members) for members in _settings(same)]
     return sorted(found, key=lambda group: group.title)
 
 
 def _settings(cells: Sequence[Cell]) -> list[list[Cell]]:
-    parts = _parts(cells, lambda cell: canonical([cell.get("fingerprint"), cell.get("config", "backbone")]))
+    parts = alike(cells, lambda cell: canonical([cell.get("fingerprint"), cell.get("config", "backbone")]))
     whole = [part for part in parts if _has_pair(part)] or [max(parts, key=_weight)]
     rest = [cell for part in parts if part not in whole for cell in part]
     largest = max(whole, key=_weight)
@@ -128,12 +129,12 @@ def _settings(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _group(cells: Sequence[Cell]) -> Group:
-    parts = _parts(cells, lambda cell: canonical(cell.facts()))
+    parts = alike(cells, lambda cell: canonical(cell.facts()))
     chosen = max(parts, key=_weight)
     facts = chosen[0].facts()
     unequal = [Unequal(cell, differences(cell.facts(), facts)) for part in parts if part is not chosen for cell in part]
     replaced: list[tuple[Cell, Cell]] = []
-    arms = [arm for probe in _parts(chosen, lambda cell: cell.probe) for arm in _arms(probe, replaced)]
+    arms = [arm for probe in alike(chosen, lambda cell: cell.probe) for arm in _arms(probe, replaced)]
     return Group(sorted(arms, key=_place), unequal, replaced)
 
 
@@ -145,7 +146,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, A
 
 def _arms(cells: Sequence[Cell], replaced: list[tuple[Cell, Cell]]) -> list[Arm]:
     """Forms of one probe set; older cells of the same form and seed go to ``replaced``."""
-    forms = sorted(_parts(cells, lambda cell: canonical(cell.options)), key=len, reverse=True)
+    forms = sorted(alike(cells, lambda cell: canonical(cell.options)), key=len, reverse=True)
     common, found = forms[0][0].options, []
     for form in forms:
         newest: dict[int, Cell] = {}
@@ -179,8 +180,9 @@ def _text(cell: Cell, *keys: str) -> str:
     return canonical([cell.get(key) for key in keys])
 
 
-def _parts(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> list[list[Cell]]:
-    found: dict[Hashable, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        found[key(cell)].append(cell)
+def alike(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[list[Item]]:
+    """Items in lists of equal keys, by first appearance."""
+    found: dict[Hashable, list[Item]] = defaultdict(list)
+    for item in items:
+        found[key(item)].append(item)
     return list(found.values())

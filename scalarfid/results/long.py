@@ -1,4 +1,4 @@
-"""The two CSV files of a report: every number of every cell, and every comparison. Units are eV, Å and s."""
+"""The CSV files of a report: every number of every cell, and every comparison. Units of errors are eV, Å and s."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from scalarfid.results.answers import Answer
+from scalarfid.results.artefacts import Change, Physics
 from scalarfid.results.cells import Cell
 from scalarfid.results.comparison import Comparison
 from scalarfid.results.groups import Group
+from scalarfid.results.matched import Matched
 from scalarfid.results.units import QUANTITIES
 
 UNITS = {f"{q.metric}_{kind}": q.unit for q in QUANTITIES for kind in ("mae", "rmse")}
@@ -30,19 +33,30 @@ CELLS = ("dataset", "backbone", "split_fingerprint", "arm", "seed", "hash", "com
          "split", "metric", "bin", "value", "unit")  # fmt: skip
 
 
-def cells_table(found: Iterable[Group]) -> pd.DataFrame:
-    """One row per number: errors, errors of the mean predictor, errors by bin of atoms, and costs.
+def cells_table(found: Iterable[Physics]) -> pd.DataFrame:
+    """One row per number: errors, errors of the mean predictor, errors by bin of atoms, costs, headlines of physics.
 
     ``compared`` is ``yes``, or says why the cell is in no comparison. Metrics are named as in the summaries:
-    ``forces_mae``, ``mean_predictor.forces_mae``, ``binned.element.forces_mae`` (with a ``bin``), ``flops.total``.
+    ``forces_mae``, ``mean_predictor.forces_mae``, ``binned.element.forces_mae`` (with a ``bin``), ``flops.total``, and
+    ``physics.elastic.Si diamond.C11`` for what ``diagnostics/elastic.json`` has.
     """
-    rows = [{**head, **row} for group in found for head, cell in _members(group) for row in _numbers(cell)]
+    rows = []
+    for one in found:
+        members = list(_members(one.group))
+        rows += [{**head, **row} for head, cell in members for row in _numbers(cell)]
+        heads = {cell: head for head, cell in members}
+        rows += [{**heads[answer.cell], **row} for answer, why in one.answers for row in _headlines(answer, why)]
     return pd.DataFrame(rows, columns=CELLS)
 
 
 def comparisons_table(rows: Iterable[tuple[Group, Comparison]]) -> pd.DataFrame:
     """One row per comparison, changes in %; lists (seeds, hashes, changes by seed) are separated by blanks."""
     return pd.DataFrame([_comparison(group, row) for group, row in rows])
+
+
+def physics_table(found: Iterable[Physics]) -> pd.DataFrame:
+    """One row per comparison of headline numbers: deviations and their changes, in the unit of the number."""
+    return pd.DataFrame([_change(one.group, row) for one in found for row in one.rows])
 
 
 def _members(group: Group) -> Iterator[tuple[dict[str, Any], Cell]]:
@@ -87,15 +101,50 @@ def _bin(split: str, kind: str, entry: dict[str, Any]) -> Iterator[dict[str, Any
         yield {"split": split, "metric": name, "bin": entry["bin"], "value": entry[metric], "unit": unit}
 
 
+def _headlines(answer: Answer, why: str | None) -> Iterator[dict[str, Any]]:
+    compared = {} if why is None else {"compared": why}
+    for measure in answer.headlines:
+        metric = f"physics.{measure.question}.{measure.name}"
+        yield {"metric": metric, "value": answer.value(measure), "unit": measure.unit or "1", **compared}
+
+
 def _comparison(group: Group, row: Comparison) -> dict[str, Any]:
     low, high = row.claim or (None, None)
+    return {
+        **_place(group),
+        "split": row.split,
+        "metric": f"{row.quantity.metric}_mae",
+        "unit": row.quantity.unit,
+        **_matched(row, "percent"),
+        "paper_low_percent": low,
+        "paper_high_percent": high,
+    }
+
+
+def _change(group: Group, row: Change) -> dict[str, Any]:
+    measure = row.measure
+    return {
+        **_place(group),
+        "diagnostic": measure.question,
+        "number": measure.name,
+        "unit": measure.unit or "1",
+        "better": measure.better,
+        **_matched(row),
+    }
+
+
+def _place(group: Group) -> dict[str, Any]:
     return {
         "dataset": group.dataset,
         "backbone": group.backbone,
         "split_fingerprint": group.any_cell.get("fingerprint"),
-        "split": row.split,
-        "metric": f"{row.quantity.metric}_mae",
-        "unit": row.quantity.unit,
+    }
+
+
+def _matched(row: Matched, unit: str = "") -> dict[str, Any]:
+    """What every comparison has; names of changes end in their unit where it is not that of the values."""
+    end = f"_{unit}" if unit else ""
+    return {
         "arm": row.arm.label,
         "reference": row.reference.label,
         "n": row.result.n,
@@ -104,15 +153,13 @@ def _comparison(group: Group, row: Comparison) -> dict[str, Any]:
         "reference_hashes": _joined(row.reference.cells[seed].hash for seed in row.seeds),
         "arm_mean": sum(row.values) / row.result.n,
         "reference_mean": sum(row.references) / row.result.n,
-        "changes_percent": _joined(row.changes),
-        "change_percent": row.result.mean,
-        "low_percent": row.result.low,
-        "high_percent": row.result.high,
+        f"changes{end}": _joined(row.changes),
+        f"change{end}": row.result.mean,
+        f"low{end}": row.result.low,
+        f"high{end}": row.result.high,
         "p": row.result.p,
         "p_holm": row.adjusted,
         "verdict": row.verdict,
-        "paper_low_percent": low,
-        "paper_high_percent": high,
     }
 
 

@@ -1,4 +1,4 @@
-"""Paired relative changes: mean, t interval, p-value, and Holm's correction over a family of tests."""
+"""Paired changes: mean, t interval, p-value, and Holm's correction over a family of tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scalarfid.intervals import half_width
 LEVEL = 0.05
 """Probability of one or more false verdicts in a table."""
 ROUNDING = 1e-12
-"""Relative width of an interval below which values count as equal."""
+"""Relative difference, or width of an interval, below which values count as equal."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Paired:
 def relative_changes(values: Sequence[float], references: Sequence[float]) -> list[float]:
     """100 (x − x_ref)/x_ref in %, pair by pair."""
     return [100.0 * (x - ref) / ref for x, ref in zip(values, references, strict=True)]
+
+
+def absolute_changes(values: Sequence[float], references: Sequence[float]) -> list[float]:
+    """Differences x − x_ref, pair by pair; zero where x and x_ref are equal but for rounding."""
+    pairs = zip(values, references, strict=True)
+    return [0.0 if math.isclose(x, ref, rel_tol=ROUNDING) else x - ref for x, ref in pairs]
 
 
 def paired(changes: Sequence[float]) -> Paired:

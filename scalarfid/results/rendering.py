@@ -16,12 +16,14 @@ from scalarfid.results.tables import markdown
 
 TEXT = {
     "arm", "against", "group", "split", "MAE of", "verdict", "change by seed (%)", "quantity", "hash", "seeds", "what",
-    "cell", "probe", "what differs", "its value", "the group's value", "run directory", "state",
+    "cell", "probe", "what differs", "its value", "the group's value", "run directory", "state", "artefact", "better",
+    "reference", "against none", "against the control", "reduced", "by seed", "change by seed", "diagnostic",
+    "the others'", "measure",
 }  # fmt: skip
 """Columns of words, set to the left."""
-LONG = {"group", "cell", "run directory"}
+LONG = {"group", "cell", "run directory", "artefact", "measure"}
 """Those of them that are broken into lines on a narrow screen."""
-VERDICTS = ("improves", "worse", "cannot tell")
+VERDICTS = ("improves", "worse", "cannot tell", "reduces", "increases", "yes", "no")
 TEX = {
     "\\": r"\textbackslash{}", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",

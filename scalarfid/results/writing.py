@@ -9,18 +9,24 @@ from pathlib import Path
 
 from scalarfid.files import replacing, write_text
 from scalarfid.log import progress
+from scalarfid.results.artefacts import Physics, physics
 from scalarfid.results.cells import Unfinished, read_cells, read_unfinished
 from scalarfid.results.comparison import Comparison, comparisons
 from scalarfid.results.content import Sheet, overview, section, unfinished
-from scalarfid.results.figures import Picture, pictures
+from scalarfid.results.correlation import foretold_sheets
+from scalarfid.results.figures import pictures
 from scalarfid.results.groups import Group, groups
-from scalarfid.results.long import cells_table, comparisons_table
+from scalarfid.results.long import cells_table, comparisons_table, physics_table
 from scalarfid.results.looks import styles
+from scalarfid.results.panels import Picture
+from scalarfid.results.physics_figures import physics_pictures
+from scalarfid.results.physics_sheets import physics_overview, physics_section
 from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
 from scalarfid.results.summary import write_table
 
 LINES = (
-    "Every number comes from the summary.json files of finished runs; cells.csv has each of them. A cell of another "
+    "Every number comes from the summary.json files of finished runs and the diagnostics beside them; cells.csv has "
+    "each. A cell of another "
     "split, budget, configuration, code or package version than its group is listed under “Not compared” and enters "
     "no mean.",
     "PAN and PGS are this project's implementation of what is public about arXiv 2606.15892. mlp, mlp_pan and mlp_pgs "
@@ -30,9 +36,10 @@ LINES = (
 
 @dataclass(frozen=True)
 class Report:
-    """Groups with their comparisons, runs that have not ended, and where the page is."""
+    """Groups with their comparisons and their physics, runs that have not ended, and where the page is."""
 
     groups: list[tuple[Group, list[Comparison]]]
+    physics: list[Physics]
     unfinished: list[Unfinished]
     page: Path
 
@@ -41,12 +48,17 @@ class Report:
         """The table to begin with."""
         return overview(self.groups)
 
+    @property
+    def physics_overview(self) -> Sheet:
+        """Whether arms reduce artefacts; without rows where no cell was asked."""
+        return physics_overview(self.physics)
+
 
 def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
     """Compare the finished runs in or below the places given and write what came out.
 
-    Files: ``report.html`` (with everything in it), ``report.md``, ``report.tex``, ``cells.csv``, ``comparisons.csv``
-    and ``figures/``.
+    Files: ``report.html`` (with everything in it), ``report.md``, ``report.tex``, ``cells.csv``, ``comparisons.csv``,
+    ``figures/``, and ``physics.csv`` where cells have answers of diagnostics.
 
     Args:
         places: folders of run directories, or summaries.
@@ -57,10 +69,13 @@ def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
     """
     folder = Path(folder)
     found = [(group, comparisons(group)) for group in groups(read_cells(places))]
-    report = Report(found, read_unfinished(places), folder / "report.html")
-    write_table(cells_table(group for group, _ in found), folder / "cells.csv")
+    about = [physics(group) for group, _ in found]
+    report = Report(found, about, read_unfinished(places), folder / "report.html")
+    write_table(cells_table(about), folder / "cells.csv")
     write_table(comparisons_table((group, row) for group, rows in found for row in rows), folder / "comparisons.csv")
-    parts = _parts(found)
+    if any(one.asked for one in about):
+        write_table(physics_table(about), folder / "physics.csv")
+    parts = _parts(report)
     for figure in (figure for part in parts for figure in part.figures):
         with replacing(folder / "figures" / f"{figure.name}.svg") as temporary:
             temporary.write_bytes(figure.svg)
@@ -72,22 +87,28 @@ def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
 
 
 def _sheets(report: Report) -> list[Sheet]:
-    return [sheet for sheet in (report.overview, unfinished(report.unfinished)) if sheet.rows]
+    foretold = foretold_sheets([group for group, _ in report.groups])
+    sheets = [report.overview, report.physics_overview, *foretold, unfinished(report.unfinished)]
+    return [sheet for sheet in sheets if sheet.rows]
 
 
 def _title(places: Iterable[str | Path]) -> str:
     return f"scalarfid: {', '.join(Path(place).resolve().name for place in places)}"
 
 
-def _parts(found: Sequence[tuple[Group, list[Comparison]]]) -> list[Part]:
-    """Sections with their figures, drawn under a progress bar."""
-    planned = [(i, picture) for i, (group, rows) in enumerate(found) for picture in pictures(group, rows)]
-    drawn: list[list[Drawn]] = [[] for _ in found]
+def _parts(report: Report) -> list[Part]:
+    """Sections with their figures, drawn under a progress bar; those of physics only where some cell was asked."""
+    sections = [(group, section(group, rows), pictures(group, rows)) for group, rows in report.groups]
+    if any(found.asked for found in report.physics):
+        pairs = zip(sections, report.physics, strict=True)
+        sections = [
+            part for one, found in pairs for part in (one, (one[0], physics_section(found), physics_pictures(found)))
+        ]
+    planned = [(i, picture) for i, (_, _, planned) in enumerate(sections) for picture in planned]
+    drawn: list[list[Drawn]] = [[] for _ in sections]
     for i, picture in progress(planned, "drawing", total=len(planned)):
         drawn[i].append(_drawn(f"{i + 1}-{picture.name}", picture))
-    return [
-        Part(section(group, rows), figures, styles(group)) for (group, rows), figures in zip(found, drawn, strict=True)
-    ]
+    return [Part(said, figures, styles(group)) for (group, said, _), figures in zip(sections, drawn, strict=True)]
 
 
 def _drawn(name: str, picture: Picture) -> Drawn:
