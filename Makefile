@@ -31,7 +31,8 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "scalarfid needs Python 3.11 or newer, $(PYTHON) is older: say which to use, as in make setup PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || $(RUN) -m pip install --quiet uv
+	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || { $(RUN) -m pip --version >/dev/null 2>&1 || \
+		$(RUN) -m ensurepip >/dev/null; $(RUN) -m pip install --quiet uv; }
 	@echo "installing into $(VENV)"
 	@PATH="$(VENV)/bin:$$PATH" $(UV_SETTINGS) uv pip install --quiet --python $(RUN) -e '.[dev]'
 	@touch $@
