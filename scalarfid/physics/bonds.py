@@ -46,12 +46,15 @@ class Scan:
         frames = [frame for frame, row in zip(self.frames, rows, strict=True) if row]
         return Scan(self.name, self.alpha[rows], frames, self.direction)
 
+    def at(self, alpha: Array) -> Scan:
+        """The same molecule and bond at other lengths."""
+        places = [self.frames[0].positions + (x - self.alpha[0]) * self.direction for x in alpha]
+        return Scan(self.name, alpha, [Atoms(self.frames[0].numbers, x) for x in places], self.direction)
+
     def finer(self, times: int) -> Scan:
         """The scan in steps so many times smaller."""
-        start, step = self.frames[0], np.diff(self.alpha).min()
-        alpha = np.linspace(self.alpha[0], self.alpha[-1], times * round(np.ptp(self.alpha) / step) + 1)
-        places = [start.positions + (x - alpha[0]) * self.direction for x in alpha]
-        return Scan(self.name, alpha, [Atoms(start.numbers, x) for x in places], self.direction)
+        steps = times * round(np.ptp(self.alpha) / np.diff(self.alpha).min())
+        return self.at(np.linspace(self.alpha[0], self.alpha[-1], steps + 1))
 
 
 @dataclass(frozen=True)

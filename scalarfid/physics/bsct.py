@@ -32,7 +32,7 @@ from scalarfid.physics.bonds import (
 from scalarfid.physics.crystals import same_level
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
-from scalarfid.physics.roughness import ENERGY_JUMP, FINER, FORCE_JUMP, WORK, faults_of, looked_at, roughness
+from scalarfid.physics.roughness import ENERGY_JUMP, FINER, FORCE_JUMP, LEVELS, WORK, faults_of, looked_at, roughness
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System
 
@@ -105,11 +105,11 @@ def judge(
     if not (np.isfinite(model.energy).all() and np.isfinite(model.forces).all()):
         return {}, {}, [f"{scan.name}: the model's energy or forces are not finite"]
     crossed = None if surface.cutoff is None else crossings(scan, surface.cutoff)
-    closer, found = looked_at(surface, scan, model)
+    found = looked_at(surface, scan, model)
     numbers = {} if reference is None else compared(scan, model, reference, same=same)
-    numbers["energy_jump"] = Number(found.energy[0], "eV")
-    numbers["force_jump"] = Number(found.force[0], "eV/Å")
-    numbers["force_slope_jump"] = Number(found.slope[0], "eV/Å²")
+    numbers["energy_jump"] = Number(found.energy.size, "eV")
+    numbers["force_jump"] = Number(found.force.size, "eV/Å")
+    numbers["force_slope_jump"] = Number(found.slope.size, "eV/Å²")
     numbers["work_error"] = Number(found.work, "eV")
     arrays = {"alpha": scan.alpha, "energy": model.energy, "pull": model.pull(scan)}
     if crossed is not None:
@@ -120,7 +120,7 @@ def judge(
         arrays |= {"reference_energy": reference.energy, "reference_pull": reference.pull(scan)} if same else {}
         arrays["L"] = log_force(model.forces, offset) - log_force(reference.forces, offset)
     expected = None if reference is None or not same else roughness(scan, reference)
-    return numbers, arrays, faults_of(closer, found, expected, surface.cutoff)
+    return numbers, arrays, faults_of(scan, found, expected, surface.cutoff)
 
 
 def scans_of(system: System, options: BsctOptions) -> Iterator[Scan]:
@@ -221,7 +221,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "energy_jump_from_eV": ENERGY_JUMP,
         "force_jump_from_eV_per_A": FORCE_JUMP,
         "work_error_from_eV": WORK,
-        "finer_where_above": FINER,
+        "finer_where_above": FINER**LEVELS,
     }
     return Outcome(
         "bsct", model.name, reference and reference.name, settings, numbers | summary(numbers), arrays, faults
