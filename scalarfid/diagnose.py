@@ -46,7 +46,7 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import digest, read_json
 from scalarfid.log import log
 from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
-from scalarfid.potential import MODEL_FILE, load
+from scalarfid.potential import MODEL_FILE, Potential, load
 from scalarfid.training.provenance import code_version
 from scalarfid.words import command, options_of, show_path
 
@@ -94,11 +94,8 @@ def diagnose(
     Raises:
         ScalarFidError: no run directory, no model in it, an unknown reference.
     """
-    stored = path / "config.yaml"
-    if not stored.is_file():
-        raise ScalarFidError(f"{path} is not a run directory (it has no config.yaml); give one as model=….")
-    potential = load(path)
-    system = system_of(yaml.safe_load(stored.read_text(encoding="utf-8"))["dataset"], potential.elements)
+    potential, config = _run(path)
+    system = system_of(config["dataset"], potential.elements)
     model, reference = surface(potential, dtype=options["dtype"]), _reference(options["reference"], system)
     model.name = path.name
     folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
@@ -122,6 +119,16 @@ def diagnose(
             record = read_json(outcome.write(folder, question.draw, **facts))
         _show(record, out)
     return folder
+
+
+def _run(path: Path) -> tuple[Potential, dict[str, Any]]:
+    """Potential and configuration of a run directory."""
+    lost = [name for name in (MODEL_FILE, "config.yaml") if not (path / name).is_file()]
+    if lost and (path / "summary.json").is_file():
+        raise ScalarFidError(f"{path} was copied without its {lost[0]}; copy the whole run directory, or ask there.")
+    if "config.yaml" in lost:
+        raise ScalarFidError(f"{path} is not a run directory (it has no config.yaml); give one as model=….")
+    return load(path), yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
 
 
 @cache
@@ -179,6 +186,8 @@ def _models(pattern: str, *, several: bool) -> list[Path]:
     finished = [path for path in found if (path / MODEL_FILE).is_file()]
     if not finished:
         raise ScalarFidError(f"model={pattern}: no run directory with a model; give a pattern such as runs/ablation/*.")
+    if len(finished) < len(found):
+        log.info("%d of %d places have no model and are passed over", len(found) - len(finished), len(found))
     return finished
 
 

@@ -1,4 +1,4 @@
-"""Report of a sweep: arms paired by seed, with intervals and verdicts, from the summaries of its runs alone.
+"""Report of a sweep: arms paired by seed, with intervals and verdicts, from the summaries and diagnostics of its runs.
 
 python -m scalarfid.report runs/ablation
 python -m scalarfid.report runs/ablation runs/more out=comparison
@@ -8,8 +8,9 @@ Words without = are folders of runs (or summaries of runs); the others are key=v
 out         folder for the results (report/ in the first folder)
 
 Written there: report.html (one page that needs nothing beside it), report.md, report.tex, cells.csv (every number of
-every cell), comparisons.csv, figures/. Cells of another split, budget, code or package version than the others of their
-dataset and backbone are listed, and enter no mean. The last line on stdout is the path of report.html.
+every cell), comparisons.csv, figures/, and physics.csv where runs have answers of python -m scalarfid.diagnose. Cells of
+another split, budget, code or package version than the others of their dataset and backbone, and answers with other
+settings or of another model, are listed, and enter no mean. The last line on stdout is the path of report.html.
 """
 
 from __future__ import annotations

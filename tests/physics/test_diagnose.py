@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.diagnose import main
 from scalarfid.physics import diagnostics, surface
 from scalarfid.physics.surface import OfPotential
+from scalarfid.results.answers import asked
+from scalarfid.results.cells import read_cells
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,31 @@ def test_several_models_are_named_by_a_pattern(run, tmp_path, capsys):
     (run.parent / "unfinished").mkdir(exist_ok=True)
     assert main(["-m", *words(run.parent / "*", f"out={tmp_path}")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / run.name)
+
+
+def test_a_run_that_was_copied_without_its_model_is_refused(run, tmp_path, capsys):
+    for copied in (["summary.json"], ["summary.json", "config.yaml"]):
+        folder = tmp_path / str(len(copied)) / run.name
+        folder.mkdir(parents=True)
+        for name in copied:
+            shutil.copy(run / name, folder)
+        assert main(words(folder)) == 2
+        error = capsys.readouterr().err
+        assert "was copied without its model.safetensors" in " ".join(error.split())
+        assert "Traceback" not in error
+
+
+def test_a_report_reads_the_headlines_and_notices_another_model(run, tmp_path):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("diagnostics"))
+    assert main(words(copy)) == 0
+    numbers = json.loads((copy / "diagnostics" / "repulsion.json").read_text())["numbers"]
+    (question,) = asked(read_cells([copy]))
+    (found,) = question.answers.values()
+    assert {measure.name for measure in question.measures} == {"mean.soft_range", "total.spurious_minima"}
+    assert all(found.value(measure) == numbers[measure.name]["value"] for measure in question.measures)
+    (copy / "model.safetensors").write_bytes(b"another")
+    assert asked(read_cells([copy]))[0].answers == {}
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from physics.surfaces import Pairs, added, headlines, lennard_jones
 from scipy.stats import spearmanr
 
-from scalarfid import ScalarFidError
 from scalarfid.diagnose import _work
 from scalarfid.intervals import rank_correlation, wilson
 from scalarfid.physics import System, named, surface
-from scalarfid.physics.correlation import with_stability
 from scalarfid.physics.dynamics import Failure, Watch, moving
-from scalarfid.physics.outcome import Outcome
 from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, survival
 
 SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
@@ -100,29 +95,3 @@ def test_intervals_by_hand():
     assert rho == pytest.approx(spearmanr(x, y).statistic)
     assert low < 0 < high
     assert low < rho < high
-
-
-def write(folder, survived, fsd, force):
-    (folder / "diagnostics").mkdir(parents=True)
-    for question, numbers in (("stability", {"survived": survived}), ("bsct", {"fsd": fsd, "nothing": None})):
-        outcome = Outcome(question, folder.name, None, {}, {})
-        record = outcome.record(system="x") | {"numbers": {of: {"value": v, "unit": ""} for of, v in numbers.items()}}
-        (folder / "diagnostics" / f"{question}.json").write_text(json.dumps(record))
-    (folder / "summary.json").write_text(json.dumps({"metrics": {"test": {"forces_mae": force}}}))
-    return folder
-
-
-def test_a_measure_that_orders_models_by_stability_is_told_from_one_that_does_not(tmp_path):
-    rng = np.random.default_rng(1)
-    folders = [write(tmp_path / f"{k}", 1 - k / 12, float(k), float(rng.standard_normal())) for k in range(12)]
-    found = with_stability([*folders, tmp_path / "unfinished"])
-    assert set(found) == {"bsct.fsd", "test.forces_mae"}
-    assert [found["bsct.fsd"].value, found["bsct.fsd"].high] == pytest.approx([-1, -1])
-    assert found["test.forces_mae"].low < 0 < found["test.forces_mae"].high
-    assert set(with_stability(folders, ["bsct.fsd"])) == {"bsct.fsd"}
-    with pytest.raises(ScalarFidError, match=r"4 runs have diagnostics/stability\.json, a correlation needs 5"):
-        with_stability(folders[:4])
-    odd = json.loads((folders[0] / "diagnostics" / "stability.json").read_text()) | {"system": "y"}
-    (folders[0] / "diagnostics" / "stability.json").write_text(json.dumps(odd))
-    with pytest.raises(ScalarFidError, match="differ in the system"):
-        with_stability(folders)

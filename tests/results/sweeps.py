@@ -67,6 +67,20 @@ def invent(template: Path, folder: Path, errors: Mapping[str, Sequence[float]], 
     return folder
 
 
+def answer(
+    summary: Path, question: str, numbers: Mapping[str, tuple[Any, str, Any]], unit: str = "eV", **facts: Any
+) -> Path:
+    """Write what a diagnostic has to say of a cell: (value, when it is better, the reference's) by name of headline."""
+    record = {"question": question, "model": summary.parent.name, "reference": None, "dtype": "float64", "system": "x"}
+    keys = ("value", "better", "reference")
+    headlines = {name: {"unit": unit, **dict(zip(keys, of, strict=True))} for name, of in numbers.items()}
+    record |= {"code": "0", "options": {"points": 20}, "findings": [], **facts}
+    file = summary.parent / "diagnostics" / f"{question}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(record | {"numbers": {**headlines, "other": {"value": 1, "unit": ""}}}))
+    return file
+
+
 def rows(file: Path) -> list[dict[str, str]]:
     """Rows of a CSV file."""
     with file.open(newline="", encoding="utf-8") as text:
