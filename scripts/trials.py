@@ -1,6 +1,6 @@
 """Try settings on validation frames, the same number of trials for every arm, and keep the table.
 
-python scripts/trials.py experiments/trials/trials.yaml --output experiments/trials/README.md
+python scripts/trials.py experiments/trials/rates.yaml --output experiments/trials/rates.md
 
 A trial is a list of overrides, trained once per seed. Finished cells are skipped and interrupted ones go on, so the
 command can be given again at any time; the table is rewritten after every cell. No test frame is read: the file sets
