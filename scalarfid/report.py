@@ -8,9 +8,9 @@ Words without = are folders of runs (or summaries of runs); the others are key=v
 out         folder for the results (report/ in the first folder)
 
 Written there: report.html (one page that needs nothing beside it), report.md, report.tex, cells.csv (every number of
-every cell), comparisons.csv, figures/, and physics.csv where runs have answers of python -m scalarfid.diagnose. Cells of
-another split, budget, code or package version than the others of their dataset and backbone, and answers with other
-settings or of another model, are listed, and enter no mean. The last line on stdout is the path of report.html.
+every cell), comparisons.csv, figures/, and physics.csv where runs have answers of scalarfid.diagnose. Cells of another
+split, budget, code or package version than the others of their dataset and backbone, and answers with other settings or
+of another model, are listed, and enter no mean. The last line on stdout is the path of report.html.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def _tables(sheet: Sheet) -> list[Table]:
     found: dict[str, Table] = {}
     for group, *cells in sheet.rows:
         if group not in found:
-            found[group] = Table(title=group, box=box.SIMPLE_HEAD, title_justify="left")
+            found[group] = Table(title=f"{sheet.title}: {group}", box=box.SIMPLE_HEAD, title_justify="left")
             for i, name in enumerate(sheet.header[1:]):
-                found[group].add_column(name, justify="right" if i > 1 else "left")
+                found[group].add_column(name, justify="right" if i > 1 else "left", overflow="fold")
         found[group].add_row(*cells)
     return list(found.values())
 

@@ -39,18 +39,7 @@ def answers(found: Physics) -> Sheet:
 
 def paired_rows(found: Physics) -> Sheet:
     """Every comparison with its interval, verdict and paired values."""
-    header = [
-        "artefact",
-        "arm",
-        "against",
-        "arm's",
-        "reference's",
-        "change",
-        "95 % interval",
-        "n",
-        "p, Holm",
-        "verdict",
-    ]
+    header = ["artefact", "arm", "against", "deviation", "the other's", "change", "95 % interval", "n", "p, Holm"]
     rows = []
     for row in found.rows:
         arm, against, *result = result_of(row, change)
@@ -60,7 +49,7 @@ def paired_rows(found: Physics) -> Sheet:
         "Compared are deviations: of what should be less the value itself, of what should be nearer to 0 its size, of "
         "what should be nearer to the reference the distance from it. Negative changes are better."
     ]
-    return Sheet("Deviations, arms paired by seed", [*header, "change by seed"], rows, notes)
+    return Sheet("Deviations, arms paired by seed", [*header, "verdict", "change by seed"], rows, notes)
 
 
 def values(found: Physics) -> Sheet:
@@ -74,7 +63,9 @@ def values(found: Physics) -> Sheet:
             if known:
                 every = by_seed(known.keys(), known.values(), number)
                 rows.append([*head, arm.label, str(len(known)), _spread(list(known.values())), every])
-    return Sheet("Headline numbers", header, rows, ["Mean ± standard deviation over seeds."])
+    return Sheet(
+        "Headline numbers", header, rows, ["Mean ± standard deviation over seeds. A dash: no reference was asked."]
+    )
 
 
 def missing(found: Physics) -> Sheet:
@@ -120,9 +111,9 @@ def better(question: Asked, measure: Measure) -> str:
 
 
 def beside(question: Asked, measure: Measure) -> str:
-    """Name of the reference, and its number if it has one."""
+    """Name of the reference and its number, a dash where there is none."""
     truth = question.truth(measure)
-    return (question.reference or "none") + ("" if truth is None else f": {number(truth)}")
+    return (question.reference or NOTHING) + ("" if truth is None else f": {number(truth)}")
 
 
 def number(value: float) -> str:
@@ -137,7 +128,7 @@ def change(value: float) -> str:
 
 def _spread(known: Sequence[float]) -> str:
     spread = f" ± {np.std(known, ddof=1):.2g}" if len(known) > 1 else ""
-    return number(float(np.mean(known))) + spread
+    return number(float(np.mean(known))) + spread.replace("-", "−")
 
 
 def _by_arm(found: Physics, cells: Iterable[Cell]) -> list[list[str]]:

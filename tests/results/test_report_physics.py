@@ -108,7 +108,7 @@ def test_every_file_shows_them(folder, monkeypatch):
     out = report(folder)
     text = (out / "report.md").read_text()
     assert "| toy: wall (eV) | pan+pgs | reduces | reduces | yes |" in text
-    assert "| toy: C11 (eV) | nearer to the reference | none: 150 | none | 5 | " in text
+    assert "| toy: C11 (eV) | nearer to the reference | –: 150 | none | 5 | " in text
     assert "s0 1, s1 −1.1, s2 0.95" in text
     assert "toy: 15 of 15 cells, no reference, float64, code 0; points 20" in text
     page = (out / "report.html").read_text()
@@ -189,7 +189,7 @@ def test_without_a_reference_nothing_is_judged_by_it(folder):
     found = found_in(folder)
     assert {row.measure.name for row in found.rows} == {"wall", "slope"}
     assert (
-        "| toy: C11 (eV) | no reference, not judged | none | pan+pgs | 5 | 152"
+        "| toy: C11 (eV) | no reference, not judged | – | pan+pgs | 5 | 152"
         in (report(folder) / "report.md").read_text()
     )
     assert all(picture.svg() for picture in physics_pictures(found))
