@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scalarfid.results.paired import Paired, holm, mean_interval, paired, relative_changes
+from scalarfid.results.paired import Paired, absolute_changes, holm, mean_interval, paired, relative_changes
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
@@ -31,6 +31,7 @@ def test_without_spread_there_is_no_interval_and_no_warning(changes):
 
 def test_changes_are_relative_to_the_reference_of_the_same_pair():
     assert relative_changes([1.0, 3.0], [2.0, 2.0]) == [-50.0, 50.0]
+    assert absolute_changes([1.0, 0.1 + 0.2], [2.0, 0.3]) == [-1.0, 0.0]
 
 
 def test_holm_of_a_worked_example():
