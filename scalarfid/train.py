@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from scalarfid.config.entry import launch
 from scalarfid.log import console, log, setup_logging
+from scalarfid.memory import keep_freed_memory
 from scalarfid.sweep.plugins import register
 from scalarfid.sweep.slurm import requeue
 from scalarfid.training.stopping import StopRequest
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
     from omegaconf import DictConfig
 
+    from scalarfid.physics.watch import SmoothnessWatch
     from scalarfid.training import RunResult
 
 
 def train(cfg: DictConfig) -> None:
     """Run one configuration; signals save and stop it."""
     setup_logging()
+    keep_freed_memory()
     stop = StopRequest()
     try:
         with stop.listening(), contextlib.redirect_stdout(sys.stderr):  # upstream packages print when imported
@@ -48,7 +51,17 @@ def _run(cfg: DictConfig, stop: StopRequest) -> RunResult:
 
     if cfg.run.threads is not None:
         torch.set_num_threads(cfg.run.threads)
-    return run(cfg, stop=stop)
+    return run(cfg, stop=stop, watch=_watch(cfg))
+
+
+def _watch(cfg: DictConfig) -> SmoothnessWatch | None:
+    """What is asked while training goes on, if it is wanted."""
+    if cfg.run.smoothness is None:
+        return None
+    from scalarfid.config.messages import to_plain  # noqa: PLC0415 - as above
+    from scalarfid.physics.watch import SmoothnessWatch  # noqa: PLC0415
+
+    return SmoothnessWatch.of(to_plain(cfg)["dataset"])
 
 
 def _leave(signum: int) -> NoReturn:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import console, setup_logging
+from scalarfid.memory import keep_freed_memory
 
 BAD_INPUT = 2
 
@@ -28,6 +29,7 @@ def command(text: str | None, arguments: Sequence[str] | None, work: Callable[[l
         out.print(text, markup=False, highlight=False)
         return 0
     setup_logging()
+    keep_freed_memory()
     try:
         work(words, out)
     except ScalarFidError as error:

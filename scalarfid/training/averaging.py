@@ -10,21 +10,41 @@ after 23 000 steps.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 
-def averaged(model: nn.Module, decay: float) -> AveragedModel:
-    """Copy of the model whose parameters follow p̄ ← d p̄ + (1 − d) p, d = min(decay, (1 + n)/(10 + n)).
+class Average(AveragedModel):
+    """Copy of a model whose parameters follow p̄ ← d p̄ + (1 − d) p, d = min(decay, (1 + n)/(10 + n)).
 
     n is the number of updates; the warm-up is that of torch_ema, which MACE trains with. The copy takes no gradients.
+    Buffers are constants here: they are copied once, and parameters are looked up once, which an update of torch's own
+    does at every step.
     """
 
-    def blend(mean: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
-        n = int(num_averaged)
-        d = min(decay, (1 + n) / (10 + n))
-        torch._foreach_lerp_(mean, current, 1 - d)
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model)
+        _unregister_constants(self.module, model)
+        self.requires_grad_(False)
+        self.decay = decay
+        self._pair = list(self.module.parameters()), list(model.parameters())
 
-    copy = AveragedModel(model, multi_avg_fn=torch.no_grad()(blend))
-    copy.requires_grad_(False)
-    return copy
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:  # noqa: ARG002 - torch's signature; it is the model copied
+        """Take the model's parameters into the average; the first time they are the average."""
+        n = int(self.n_averaged)
+        d = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
+        mean, current = self._pair
+        if n:
+            torch._foreach_lerp_(mean, current, 1 - d)
+        else:
+            torch._foreach_copy_(mean, current)
+        self.n_averaged += 1
+
+
+def _unregister_constants(copied: nn.Module, model: nn.Module) -> None:
+    """Undo what copying does to modules of torch.fx: tensor constants become buffers, which files would hold."""
+    known = {name for name, _ in model.named_buffers()}
+    for prefix, module in copied.named_modules():
+        for name in [name for name in module._buffers if f"{prefix}.{name}".lstrip(".") not in known]:
+            module.__dict__[name] = module._buffers.pop(name)

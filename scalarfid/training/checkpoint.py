@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,13 @@ def write(state: dict[str, Any], path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     torch.save(state, partial)
     partial.replace(path)
+
+
+def duplicate(path: Path, other: Path) -> None:
+    """Copy a checkpoint to another name; the file there is always a whole one."""
+    partial = other.with_name(f".{other.name}.partial")
+    shutil.copyfile(path, partial)
+    partial.replace(other)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from scalarfid.data.batch import Batch
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential
-from scalarfid.training.averaging import averaged
+from scalarfid.training.averaging import Average
 from scalarfid.training.batches import EpochBatches
 from scalarfid.training.loss import Settings, penalties, total_loss, weighted, weights
 from scalarfid.training.metrics import Errors, residuals
@@ -54,7 +54,7 @@ class Fitting(pl.LightningModule):
         self.batches = batches
         self.labels = frozenset(labels)
         decay = settings["ema_decay"]
-        self.average = None if decay is None else averaged(potential, decay)
+        self.average = None if decay is None else Average(potential, decay)
         self.sums = Errors(labels)
         self.val_sums = Errors(labels)
         self.plateau, self.stopping, self.best = Patience(), Patience(), Best()

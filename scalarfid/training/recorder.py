@@ -23,6 +23,10 @@ class Recorder(pl.Callback):
         config: of the run as plain Python.
         history: its ``metrics.csv``.
         resumed: checkpoint to go on from.
+
+    Attributes:
+        row: of the last epoch.
+        extra: what other callbacks add to the row of an epoch with a validation.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Recorder(pl.Callback):
         self.directory, self.config, self.history, self.resumed = directory, config, history, resumed
         self.validated = False
         self.row: dict[str, float] = {}
+        self.extra: dict[str, float] = {}
         self._began, self._before = time.monotonic(), 0.0 if resumed is None else resumed["elapsed"]
 
     @property
@@ -50,7 +55,7 @@ class Recorder(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Fitting) -> None:
         """See to it that the last epoch is validated, whatever ``validate_every`` says."""
-        self.validated = False
+        self.validated, self.extra = False, {}
         if pl_module.batches.epoch + 1 == pl_module.settings["max_epochs"]:
             trainer.check_val_every_n_epoch = 1
 
@@ -63,7 +68,7 @@ class Recorder(pl.Callback):
         self.directory.check_ours()
         self.row = {"epoch": pl_module.batches.epoch, "step": pl_module.step} | pl_module.train_columns()
         if self.validated:
-            self.row |= pl_module.val_columns()
+            self.row |= pl_module.val_columns() | self.extra
         better = pl_module.close_epoch(self.row.get("val/loss"))
         self.history.append(self.row)
         self.directory.record(epoch=pl_module.batches.epoch, step=pl_module.step)
@@ -75,10 +80,13 @@ class Recorder(pl.Callback):
         """Write the best model first: a run killed in between repeats the validation and writes it again."""
         self.directory.check_ours()
         state = checkpoint.state_of(module, trainer.optimizers[0], self.config, self.elapsed)
+        last = self.directory.checkpoints / checkpoint.LAST
         if better:
             save(module.evaluated, self.directory.path / MODEL_FILE)
             checkpoint.write(state, self.directory.checkpoints / checkpoint.BEST)
-        checkpoint.write(state, self.directory.checkpoints / checkpoint.LAST)
+            checkpoint.duplicate(self.directory.checkpoints / checkpoint.BEST, last)
+        else:
+            checkpoint.write(state, last)
 
 
 class Stopper(pl.Callback):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
+from training.runs import assert_equal
 
+import scalarfid
 from scalarfid.config import compose
 from scalarfid.config.messages import to_plain
 from scalarfid.data.batch import Batch, Graph
 from scalarfid.errors import ScalarFidError
-from scalarfid.training.averaging import averaged
+from scalarfid.training.averaging import Average
 from scalarfid.training.loss import penalties, total_loss, weighted, weights
 from scalarfid.training.metrics import Errors, ErrorSums, MeanPredictor, residuals
 from scalarfid.training.schedule import Patience, factor, peak_rates
@@ -139,7 +142,7 @@ def test_patience_runs_out_after_more_than_its_limit_without_a_better_value():
 
 def test_the_average_is_exponential_with_a_warm_up_and_takes_no_gradients():
     model = nn.Linear(1, 1, bias=False)
-    mean, expected = averaged(model, 0.5), None
+    mean, expected = Average(model, 0.5), None
     for n, value in enumerate((1.0, 2.0, 4.0, 8.0)):
         with torch.no_grad():
             model.weight.fill_(value)
@@ -149,3 +152,14 @@ def test_the_average_is_exponential_with_a_warm_up_and_takes_no_gradients():
     assert mean.module.weight.item() == pytest.approx(expected)
     assert math.isclose(model.weight.item(), 8.0)
     assert not mean.module.weight.requires_grad
+
+
+def test_the_average_of_a_large_mace_has_the_names_of_its_model():
+    # From 64 channels with l = 3 on, a module of torch.fx holds constants that become buffers when it is copied.
+    sizes = ["backbone.channels=64", "backbone.l_max=3"]
+    model = scalarfid.build("mace_tiny", elements=["H"], overrides=sizes)
+    mean = Average(model, 0.5)
+    assert len(list(copy.deepcopy(model).buffers())) > len(list(model.buffers()))
+    assert list(mean.module.state_dict()) == list(model.state_dict())
+    mean.update_parameters(model)
+    assert_equal(dict(mean.module.state_dict()), dict(model.state_dict()))
