@@ -90,6 +90,7 @@ class RunConfig:
     threads: int | None = MISSING
     workers: int = MISSING
     progress: bool = MISSING
+    smoothness: int | None = MISSING
 
 
 @dataclass
@@ -163,6 +164,7 @@ BOUNDS = {
     "training.early_stopping": (1, True),
     "run.threads": (1, True),
     "run.workers": (0, True),
+    "run.smoothness": (1, True),
 }
 BELOW_ONE = ("training.plateau.factor", "training.ema_decay")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from scalarfid.files import write_text
@@ -29,11 +29,12 @@ class History:
     Args:
         path: of ``metrics.csv``.
         labels: labels that the training frames have.
+        extra: names of further columns.
     """
 
-    def __init__(self, path: Path, labels: Collection[str]) -> None:
+    def __init__(self, path: Path, labels: Collection[str], extra: Iterable[str] = ()) -> None:
         self.path = path
-        self.columns = columns(labels)
+        self.columns = [*columns(labels), *extra]
 
     def truncate(self, epoch: int) -> None:
         """Keep whole rows of epochs before this one."""

@@ -34,6 +34,7 @@ from scalarfid.training.mirror import Mirror
 from scalarfid.training.module import Fitting
 from scalarfid.training.recorder import Recorder, Stopper
 from scalarfid.training.report import announce, summarise
+from scalarfid.training.smoothness import Smoothness, Watch
 from scalarfid.training.stopping import StopRequest
 
 SUMMARY = "summary.json"
@@ -58,12 +59,13 @@ class RunResult:
     signum: int | None = None
 
 
-def run(cfg: DictConfig, *, stop: StopRequest | None = None) -> RunResult:
+def run(cfg: DictConfig, *, stop: StopRequest | None = None, watch: Watch | None = None) -> RunResult:
     """Train what a configuration describes, or go on with it, or find it finished.
 
     Args:
         cfg: of :func:`scalarfid.config.compose` or a Hydra application.
         stop: asks for an orderly end; signals are the caller's business.
+        watch: asked at every ``run.smoothness``-th validation, for columns of ``metrics.csv``; it changes no number.
 
     Raises:
         ScalarFidError: for anything in the configuration or the data that cannot be used.
@@ -79,7 +81,7 @@ def run(cfg: DictConfig, *, stop: StopRequest | None = None) -> RunResult:
             if finished and not config["run"]["force"]:
                 return RunResult(path, "skipped", summary, dataset)
             with _own_generators(config["seed"]):
-                summary = _train(config, dataset, directory, digest, stop or StopRequest())
+                summary = _train(config, dataset, directory, digest, stop or StopRequest(), watch=watch)
     except Interrupted as interrupted:
         return RunResult(path, "interrupted", signum=interrupted.signum)
     return RunResult(path, "finished", summary, dataset)
@@ -106,7 +108,13 @@ def _own_generators(seed: int) -> Iterator[None]:
 
 
 def _train(
-    config: dict[str, Any], dataset: Dataset, directory: RunDirectory, digest: str, stop: StopRequest
+    config: dict[str, Any],
+    dataset: Dataset,
+    directory: RunDirectory,
+    digest: str,
+    stop: StopRequest,
+    *,
+    watch: Watch | None,
 ) -> dict[str, Any]:
     """Everything that can be wrong is found before the first file is written."""
     device = device_of(config["run"]["device"])
@@ -117,11 +125,13 @@ def _train(
     resumed = _resume(module, config, directory, anew=anew)
     announce(config, dataset, potential, str(device), directory.path)
     directory.begin(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), anew=anew, hash=digest)
-    recorder = Recorder(directory, config, History(directory.path / "metrics.csv", dataset.labels), resumed)
+    history = History(directory.path / "metrics.csv", dataset.labels, watch.columns if watch else ())
+    recorder = Recorder(directory, config, history, resumed)
     mirror = Mirror(directory, config, recorder) if config["logger"]["name"] == "wandb" else None
     directory.settle()
     display = Display(recorder, bar=config["run"]["progress"])
-    callbacks = [recorder, display, *([mirror] if mirror else []), Stopper(recorder, stop)]
+    watching = [Smoothness(recorder, watch, config["run"]["smoothness"])] if watch else []
+    callbacks = [*watching, recorder, display, *([mirror] if mirror else []), Stopper(recorder, stop)]
     summary = None
     try:
         if not module.finished:
