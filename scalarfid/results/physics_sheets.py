@@ -73,6 +73,10 @@ def missing(found: Physics) -> Sheet:
     rows = [] if found.asked else [["any", *row, "not asked"] for row in _by_arm(found, found.group.cells)]
     for question in found.asked:
         rows += [[question.name, *row, "not asked"] for row in _by_arm(found, question.missing)]
+        if question.answers and not question.measures:
+            rows += [
+                [question.name, *row, "no headline numbers, ask again"] for row in _by_arm(found, question.answers)
+            ]
         for measure in question.measures:
             lost = [cell for cell, answer in question.answers.items() if answer.value(measure) is None]
             rows += [[question.name, *row, f"no number for {measure.name}"] for row in _by_arm(found, lost)]

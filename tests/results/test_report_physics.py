@@ -17,6 +17,7 @@ from scalarfid.results.cells import read_cells
 from scalarfid.results.correlation import foretold
 from scalarfid.results.groups import groups
 from scalarfid.results.physics_figures import physics_pictures
+from scalarfid.results.physics_sheets import missing
 from scalarfid.results.writing import write_report
 
 RNG = np.random.default_rng(0)
@@ -179,6 +180,9 @@ def test_what_is_missing_is_listed(folder):
     assert "| toy | none | 4 | no number for wall |" in text
     walls = [row.seeds for row in found_in(folder).rows if row.measure.name == "wall"]
     assert walls == [[0, 1, 2, 3], [0, 1, 3, 4], [0, 1, 3]]
+    summary = cell(folder, "mlp", 2)
+    answer(summary, "bare", {}, model_sha256=digest(summary.parent / "model.safetensors"))
+    assert ["bare", "mlp", "2", "no headline numbers, ask again"] in missing(found_in(folder)).rows
 
 
 def test_without_a_reference_nothing_is_judged_by_it(folder):
