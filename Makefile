@@ -53,8 +53,8 @@ lint: $(STAMP)  ## check style (ruff) and the direction of imports (import-linte
 	@$(RUN) -m ruff check .
 	@$(VENV)/bin/lint-imports
 
-bench: $(STAMP)  ## measure parameters, FLOPs and wall time of every probe on every backbone
-	@$(RUN) benchmarks/cost.py $(ARGS)
+bench: $(STAMP)  ## time training, calculators and probes beside the packages' own trainers and calculators
+	@$(RUN) -m scalarfid.bench $(ARGS)
 
 wheel: $(STAMP)  ## build dist/scalarfid-*.whl, configuration included
 	@$(RUN) -m hatchling build -t wheel -d dist

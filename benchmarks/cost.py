@@ -15,21 +15,20 @@ import argparse
 import json
 import platform
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ase.build import bulk
 from ase.io import read
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 import scalarfid
+from scalarfid.bench.inference import evaluation, step
+from scalarfid.bench.timing import CLOCKS, interleaved, ratios
 from scalarfid.config import compose
 from scalarfid.data import build_graph
 from scalarfid.data.batch import Batch
@@ -48,8 +47,6 @@ SITES = {
     "edge": ("pgs_edge", "mlp_edge"),
     "readout": ("pgs_readout", "mlp_readout"),
 }
-WARM_UP = 3
-CLOCKS = ("wall", "processor")
 
 
 def graphs(cutoff: float) -> dict[str, Batch]:
@@ -87,60 +84,17 @@ def cost(arm: Potential, graph: Batch) -> dict[str, int]:
     }
 
 
-def inference(arm: Potential, graph: Batch) -> Callable[[], Any]:
-    """Return one evaluation of energy and forces."""
-    arm.eval()
-    return lambda: arm(graph)
-
-
-def training(arm: Potential, graph: Batch) -> Callable[[], Any]:
-    """Return one step: energy and forces, their squares as loss, gradients, Adam."""
-    arm.train()
-    optimiser = torch.optim.Adam(arm.parameters(), lr=1e-6)
-
-    def step() -> None:
-        out = arm(graph, create_graph=True)
-        optimiser.zero_grad()
-        (out["energy"].square().mean() + out["forces"].square().mean()).backward()
-        optimiser.step()
-
-    return step
-
-
-def interleaved(arms: dict[str, Callable[[], Any]], steps: int, label: str) -> dict[str, np.ndarray]:
-    """Wall and processor times [steps,2] in seconds by arm; the order within a step is drawn anew each time."""
-    rng, names = np.random.default_rng(0), list(arms)
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    hidden = not console.is_terminal
-    for step in track(range(-WARM_UP, steps), label, console=console, transient=True, disable=hidden):
-        for name in rng.permutation(names):
-            wall, processor = time.perf_counter(), time.process_time()
-            arms[name]()
-            if step >= 0:
-                times[name].append((time.perf_counter() - wall, time.process_time() - processor))
-    return {name: np.array(values) for name, values in times.items()}
-
-
-def ratio(probed: np.ndarray, bare: np.ndarray) -> dict[str, float]:
-    """Ratio of medians, with the 95 % interval of a bootstrap over steps (both arms of a step together)."""
-    rows = np.random.default_rng(0).integers(len(bare), size=(4000, len(bare)))
-    ratios = np.median(probed[rows], axis=1) / np.median(bare[rows], axis=1)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    value = float(np.median(probed) / np.median(bare))
-    return {"seconds": float(np.median(probed)), "ratio": value, "low": float(low), "high": float(high)}
-
-
 def measure(backbone: str, name: str, graph: Batch, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row per probe, the bare backbone first."""
     probes = ["none", *options.probes]
     arms = {probe: potential(backbone, probe, graph, options) for probe in probes}
     rows = [{"graph": name, "backbone": backbone, "probe": probe, **cost(arms[probe], graph)} for probe in probes]
-    for kind, build in (("inference", inference), ("training", training)) if options.steps else ():
+    for kind, build in (("inference", evaluation), ("training", step)) if options.steps else ():
         calls = {probe: build(arm, graph) for probe, arm in arms.items()}
         times = interleaved(calls, options.steps, f"{backbone}, {name}, {kind}")
         for row in rows:
             probed, bare = times[row["probe"]], times["none"]
-            row[kind] = {clock: ratio(probed[:, i], bare[:, i]) for i, clock in enumerate(CLOCKS)}
+            row[kind] = ratios(probed, bare)
     return rows
 
 

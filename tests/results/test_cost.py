@@ -6,7 +6,6 @@ import importlib.util
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "cost.py"
@@ -55,24 +54,6 @@ def test_graphs_are_those_of_the_definition(benchmark):
     assert sorted(graphs["aspirin"].z.tolist()) == [1] * 8 + [6] * 9 + [8] * 4
     assert bool(graphs["Ag64"].pbc.all())
     assert not bool(graphs["aspirin"].pbc.any())
-
-
-def test_an_interval_holds_the_ratio_and_narrows_with_steps(benchmark):
-    rng = np.random.default_rng(1)
-    few, many = (benchmark.ratio(1.1 + 0.05 * rng.random(n), 1.0 + 0.05 * rng.random(n)) for n in (10, 1000))
-    for found in (few, many):
-        assert found["low"] <= found["ratio"] <= found["high"]
-    assert many["high"] - many["low"] < few["high"] - few["low"]
-    assert many["ratio"] == pytest.approx(1.098, abs=0.005)
-
-
-def test_arms_take_turns(benchmark):
-    calls = []
-    benchmark.interleaved({name: lambda name=name: calls.append(name) for name in "abc"}, 5, "")
-    rounds = [calls[i : i + 3] for i in range(0, len(calls), 3)]
-    assert len(rounds) == 5 + benchmark.WARM_UP
-    assert all(sorted(turn) == ["a", "b", "c"] for turn in rounds)
-    assert len({tuple(turn) for turn in rounds}) > 1
 
 
 def test_an_unknown_backbone_is_one_line(benchmark, capfd):

@@ -38,7 +38,7 @@ def test_make_alone_lists_every_target():
 @pytest.mark.parametrize("target", ["train", "test", "test-all", "lint", "bench", "wheel"])
 def test_every_target_begins_with_its_own_set_up(target, tmp_path):
     plan = make("-n", target, f"VENV={tmp_path / 'fresh'}", **PIP)
-    commands = {"train": "-m scalarfid.train", "lint": "-m ruff", "bench": "benchmarks/", "wheel": "-m hatchling"}
+    commands = {"train": "-m scalarfid.train", "lint": "-m ruff", "bench": "scalarfid.bench", "wheel": "-m hatchling"}
     assert 0 < plan.index("uv pip install") < plan.index(commands.get(target, "-m pytest"))
 
 

@@ -1,0 +1,147 @@
+"""What a step and a calculator cost: probes on against bare, calculators against upstream's, atoms by the thousand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.calculator import Calculator
+
+import scalarfid
+from scalarfid.backbones.isolation import isolated
+from scalarfid.bench.timing import interleaved, ratio, ratios
+from scalarfid.bench.trainers import nequip_model
+from scalarfid.calculator import ScalarFidCalculator
+from scalarfid.data import Batch, build_graph
+from scalarfid.errors import ScalarFidError
+from scalarfid.flops import count_flops
+from scalarfid.potential import Potential
+
+AGREE = {"float32": 1e-3, "float64": 1e-9}
+"""eV/Å; forces of two calculators with the same weights may differ by so much."""
+
+
+def silver(repeats: int) -> Atoms:
+    """4·repeats³ rattled atoms of fcc Ag."""
+    atoms = bulk("Ag", a=4.09, cubic=True) * (repeats, repeats, repeats)
+    atoms.rattle(0.1, seed=0)
+    return atoms
+
+
+def bare(preset: str, elements: Sequence[str], dtype: str, probe: str = "none") -> Potential:
+    """A potential without ZBL, normalised by 50 neighbours (fcc Ag has 42 within 5 Å)."""
+    return scalarfid.build(preset, probe, elements=elements, dtype=dtype, zbl=False, mean_neighbours=50.0)
+
+
+def evaluation(potential: Potential, graph: Batch) -> Callable[[], Any]:
+    """One evaluation of energy and forces."""
+    potential.eval()
+    return lambda: potential(graph)
+
+
+def step(potential: Potential, graph: Batch) -> Callable[[], Any]:
+    """One step: energy and forces, their squares as loss, gradients, Adam."""
+    potential.train()
+    optimiser = torch.optim.Adam(potential.parameters(), lr=1e-6)
+
+    def run() -> None:
+        out = potential(graph, create_graph=True)
+        optimiser.zero_grad()
+        (out["energy"].square().mean() + out["forces"].square().mean()).backward()
+        optimiser.step()
+
+    return run
+
+
+def probes(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+    """Rows of PAN+PGS on a backbone against the backbone bare: ``inference``, ``step`` and ``flops`` on ethanol × 5."""
+    frames = [molecule("CH3CH2OH") for _ in range(5)]
+    for seed, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=seed)
+    graph = Batch.of([build_graph(atoms, 5.0) for atoms in frames])
+    arms = {probe: bare(preset, ["H", "C", "O"], dtype, probe) for probe in ("pan+pgs", "none")}
+    row = {"case": f"{preset} with pan+pgs, ethanol × 5", "against": "bare", "target": 1.05}
+    for name, build in (("inference", evaluation), ("step", step)):
+        times = interleaved({probe: build(arm, graph) for probe, arm in arms.items()}, turns, f"{preset}, {name}")
+        yield row | {"row": name, **ratios(times["pan+pgs"], times["none"])}
+    counted = [np.array([count_flops(evaluation(arm, graph)).total], dtype=float) for arm in arms.values()]
+    flops = ratio(*counted)
+    flops["operations"] = flops.pop("seconds")
+    yield row | {"row": "flops", "wall": flops}
+
+
+def calculators(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+    """Rows of the ASE calculator against upstream's: energy + forces of 64 to 512 atoms, positions new at each call."""
+    potential = bare(preset, ["Ag"], dtype)
+    pair = {"ours": ScalarFidCalculator(potential, dtype=dtype), "upstream": upstream_calculator(potential)}
+    name = type(pair["upstream"]).__name__
+    for atoms in (bulk("Ag", a=4.09) * (n, n, n) for n in (4, 6, 8)):
+        atoms.rattle(0.1, seed=0)
+        apart = np.abs(np.subtract(*(calculator.get_forces(atoms) for calculator in pair.values()))).max()
+        if not apart < AGREE[dtype]:
+            raise ScalarFidError(f"{preset}: forces of the two calculators differ by {apart:.3g} eV/Å.")
+        calls = {side: _moving(calculator, atoms.copy()) for side, calculator in pair.items()}
+        times = interleaved(calls, turns, f"{preset}, {len(atoms)} atoms", warm_up=2)
+        row = {"row": "calculator", "case": f"{preset}, {len(atoms)} Ag", "against": name, "target": 1.0}
+        yield row | ratios(times["ours"], times["upstream"])
+
+
+def _moving(calculator: Calculator, atoms: Atoms) -> Callable[[], Any]:
+    atoms.calc = calculator
+
+    def run() -> None:
+        atoms.positions += 1e-4
+        atoms.positions[0, 0] -= 1e-3
+        atoms.get_forces()
+
+    return run
+
+
+def upstream_calculator(potential: Potential) -> Calculator:
+    """The calculator of the backbone's own package on the same weights."""
+    numbers = potential.config
+    with isolated(dtype=next(potential.parameters()).dtype, seed=0):
+        if numbers["backbone"]["name"] == "mace":
+            return _mace_calculator(copy.deepcopy(potential.backbone.model), numbers)
+        return _nequip_calculator(potential, numbers)
+
+
+def _mace_calculator(model: torch.nn.Module, numbers: dict[str, Any]) -> Calculator:
+    from mace.calculators import MACECalculator  # noqa: PLC0415 - one of the optional packages
+
+    return MACECalculator(models=[model.eval()], device="cpu", default_dtype=numbers["dtype"])
+
+
+def _nequip_calculator(potential: Potential, numbers: dict[str, Any]) -> Calculator:
+    from nequip.data.transforms import (  # noqa: PLC0415 - one of the optional packages
+        ChemicalSpeciesToAtomTypeMapper,
+        NeighborListTransform,
+    )
+    from nequip.integrations.ase import NequIPCalculator  # noqa: PLC0415
+    from nequip.utils.global_state import set_global_state  # noqa: PLC0415
+
+    set_global_state()
+    options = nequip_model(numbers)
+    module, _, builder = options.pop("_target_").rpartition(".")
+    model = getattr(import_module(module), builder)(seed=0, **options)
+    model.load_state_dict(potential.native_state())
+    names = options["type_names"]
+    transforms = [ChemicalSpeciesToAtomTypeMapper(names), NeighborListTransform(numbers["cutoff"])]
+    return NequIPCalculator(model.eval(), "cpu", transforms=transforms)
+
+
+def atoms(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+    """Rows of the time per atom of 32 to 2048 atoms, against that of 256."""
+    calculator = ScalarFidCalculator(bare(preset, ["Ag"], dtype), dtype=dtype)
+    sizes = {4 * n**3: silver(n) for n in (2, 4, 6, 8)}
+    calls = {str(size): _moving(calculator, frame) for size, frame in sizes.items()}
+    times = interleaved(calls, turns, f"{preset}, atoms", warm_up=1)
+    for size in sizes:
+        row = {"row": "per atom", "case": f"{preset}, {size} Ag", "against": "256 Ag", "target": 1.15}
+        yield row | ratios(times[str(size)] / size, times["256"] / 256)

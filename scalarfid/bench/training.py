@@ -1,0 +1,114 @@
+"""Whole trainers under the stopwatch: one epoch, from the command to the first step, peak of memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from scalarfid.bench.timing import CLOCKS, Times, ratio, ratios
+from scalarfid.bench.trainers import BATCH, FRAMES, Case, make_case, ours, upstream
+from scalarfid.errors import ScalarFidError
+
+STOPWATCH = Path(__file__).with_name("stopwatch.py")
+STEPS = FRAMES // BATCH
+TRAINERS = {"mace": "mace_run_train", "nequip": "nequip-train", "allegro": "nequip-train"}
+
+
+class Trainer:
+    """A trainer in a process of its own, on one thread, that waits at the first step of every epoch.
+
+    Args:
+        line: its command, for Python.
+        folder: to run in.
+    """
+
+    def __init__(self, line: Sequence[str], folder: Path) -> None:
+        (tell, told), (asked, ask) = os.pipe(), os.pipe()
+        self.ask, self.tell, self.output = ask, os.fdopen(tell), folder / f"output-{time.monotonic_ns()}"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "STOPWATCH_BEGAN": repr(time.time())}
+        command = [sys.executable, "-W", "ignore", str(STOPWATCH), str(told), str(asked), str(STEPS), *line]
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(  # noqa: S603 - ours
+                command, cwd=folder, env=environment, pass_fds=(told, asked), stdout=output, stderr=output
+            )
+        os.close(told)
+        os.close(asked)
+
+    def wait(self) -> dict[str, float]:
+        """Times since it was last let go, and its peak of memory.
+
+        Raises:
+            ScalarFidError: it ended before.
+        """
+        answer = self.tell.readline()
+        if not answer:
+            raise ScalarFidError(f"{self.process.args[-1]} ended early: {self.output.read_text()[-500:]}")
+        return json.loads(answer)
+
+    def epoch(self) -> dict[str, float]:
+        """Let it train an epoch, validation and all."""
+        os.write(self.ask, b"g")
+        return self.wait()
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: Any, trace: TracebackType | None) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.tell.close()
+        os.close(self.ask)
+
+
+def measured(preset: str, epochs: int, starts: int) -> Iterator[dict[str, Any]]:
+    """Rows ``epoch``, ``start`` and ``memory`` of a preset against the trainer of its own package."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        case = make_case(preset, epochs + 2, Path(folder))
+        began = [[_start(case, side, seed) for side in (ours, upstream)] for seed in range(1, starts)]
+        pair = [stack.enter_context(Trainer(side(case, 0), case.folder)) for side in (ours, upstream)]
+        began.append([trainer.wait() for trainer in pair])
+        turns = [[trainer.epoch() for trainer in pair] for _ in range(epochs)]
+    row = {"case": f"{preset}, ethanol", "against": TRAINERS[case.backbone]}
+    yield row | {"row": "epoch", "target": 0.95, **ratios(*_times(turns))}
+    yield row | {"row": "start", "target": 0.7, **ratios(*_times(began))}
+    peaks = np.array([[found["peak"] for found in turn] for turn in turns[-1:]])
+    memory = ratio(peaks[:, 0], peaks[:, 1])
+    memory["bytes"] = memory.pop("seconds")
+    yield row | {"row": "memory", "target": 1.0, "wall": memory}
+
+
+def _start(case: Case, side: Any, seed: int) -> dict[str, float]:
+    with Trainer(side(case, seed), case.folder) as trainer:
+        return trainer.wait()
+
+
+def _times(turns: Sequence[Sequence[dict[str, float]]]) -> list[Times]:
+    return [np.array([[turn[side][clock] for clock in CLOCKS] for turn in turns]) for side in (0, 1)]
+
+
+def answers(turns: int) -> Iterator[dict[str, Any]]:
+    """Rows of what answers without training: ``--help`` and ``--cfg job``, against two seconds."""
+    for words in (["--help"], ["--cfg", "job"]):
+        times = np.array([_answer(words) for _ in range(turns)])
+        row = {"row": "answer", "case": " ".join(words), "against": "2 s", "target": 1.0}
+        yield row | ratios(times, np.full_like(times, 2.0))
+
+
+def _answer(words: Sequence[str]) -> tuple[float, float]:
+    wall, processor = time.perf_counter(), os.times()
+    command = [sys.executable, "-m", "scalarfid.train", *words]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - ours
+    after = os.times()
+    spent = after.children_user + after.children_system - processor.children_user - processor.children_system
+    return time.perf_counter() - wall, spent
