@@ -1,7 +1,7 @@
 """Make the molecular sets that are in the repository: GFN2-xTB labels on perturbed and Langevin MD frames.
 
-python scripts/make_molecules.py ethanol [folder]   (two minutes on one core; needs the extra `physics`)
-python scripts/make_molecules.py mol31 [folder]     (twenty minutes)
+python scripts/make_molecules.py ethanol [folder]   (two minutes on one core; extra `physics`)
+python scripts/make_molecules.py mol31 [folder]     (a quarter of an hour)
 python scripts/make_molecules.py mol31-start <bsct_spice_….xyz.gz> [folder]
 
 A set is two files: frames for training and validation with the isolated atoms, and test frames from trajectories of

@@ -73,7 +73,7 @@ def test_weights_on_a_missing_label_are_refused(ethanol):
 
 def test_every_set_has_a_config_that_fits_the_schema():
     assert set(set_names()) == {
-        *("ethanol", "rmd17", "ag", "lif", "si", "botnet_ethanol", "acac", "3bpa"),
+        *("ethanol", "mol31", "rmd17", "ag", "lif", "si", "botnet_ethanol", "acac", "3bpa"),
         *("ag_emt", "si_sw", "lif_ion", "xtb", "file"),
     }
     for name in set_names():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -129,12 +131,26 @@ def test_a_recipe_makes_the_same_frames_twice_and_others_with_another_seed(name)
     assert all(stressed) if name != "xtb" else not any(stressed)
 
 
-def test_the_packaged_ethanol_has_the_labels_of_the_reference(tmp_path):
-    frames = read_frames(PACKAGED / "ethanol-gfn2-test.xyz.gz")[::33]
-    for frame in frames:
+@pytest.mark.parametrize("name", ["ethanol", "mol31"])
+def test_packaged_molecules_have_the_labels_of_the_reference(name):
+    frames = read_frames(PACKAGED / f"{name}-gfn2-test.xyz.gz")
+    for frame in frames[:: len(frames) // 3]:
         again = labelled(frame, reference("xtb"), "", "")
         assert again.info["REF_energy"] == pytest.approx(frame.info["REF_energy"], abs=1e-6)
         np.testing.assert_allclose(again.arrays["REF_forces"], frame.arrays["REF_forces"], atol=1e-5)
+
+
+def test_every_molecule_of_mol31_is_whole_and_in_training_and_test():
+    starts = {atoms.info["molecule"]: atoms for atoms in read_frames(PACKAGED / "mol31-start.xyz")}
+    assert len(starts) == 31
+    assert {z for atoms in starts.values() for z in atoms.numbers} == {1, 6, 7, 8, 9, 15, 16, 17}
+    counts = {}
+    for part in ("train", "test"):
+        frames = [atoms for atoms in read_frames(PACKAGED / f"mol31-gfn2-{part}.xyz.gz") if len(atoms) > 1]
+        counts[part] = Counter(atoms.info["molecule"] for atoms in frames)
+        assert all(np.array_equal(atoms.numbers, starts[atoms.info["molecule"]].numbers) for atoms in frames)
+        assert len({atoms.info["group"] for atoms in frames}) == 31 * {"train": 16 + 3, "test": 4 + 3}[part]
+    assert counts == {part: dict.fromkeys(starts, each) for part, each in (("train", 34), ("test", 10))}
 
 
 def test_a_generated_set_is_made_once_and_known_by_its_recipe(tmp_path):
