@@ -25,13 +25,13 @@ from ase.build import bulk
 from ase.io import read
 from rich.console import Console
 from rich.table import Table
+from torch_geometric.data import Batch
 
 import scalarfid
 from scalarfid.bench.inference import evaluation, step
 from scalarfid.bench.timing import CLOCKS, interleaved, ratios
 from scalarfid.config import compose
 from scalarfid.data import build_graph
-from scalarfid.data.batch import Batch
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import write_text
 from scalarfid.flops import Flops, count_flops
@@ -54,7 +54,7 @@ def graphs(cutoff: float) -> dict[str, Batch]:
     silver = bulk("Ag", a=4.09) * (4, 4, 4)
     silver.rattle(0.1, seed=0)
     frames = {"Ag64": silver, "aspirin": read(HERE / "aspirin.xyz")}
-    return {name: Batch.of([build_graph(atoms, cutoff)]) for name, atoms in frames.items()}
+    return {name: Batch.from_data_list([build_graph(atoms, cutoff)]) for name, atoms in frames.items()}
 
 
 def potential(

@@ -14,9 +14,9 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 from structures import STEP, clear
 from torch import Tensor
+from torch_geometric.data import Batch, Data
 
 from scalarfid.backbones import Inputs
-from scalarfid.data.batch import Batch, Graph
 from scalarfid.data.graphs import build_graph
 from scalarfid.potential import Potential
 
@@ -26,7 +26,7 @@ STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))  # fourth ord
 
 def batch(frames: Sequence[Atoms], cutoff: float) -> Batch:
     """One batch of the frames' graphs."""
-    return Batch.of([build_graph(atoms, cutoff) for atoms in frames])
+    return Batch.from_data_list([build_graph(atoms, cutoff) for atoms in frames])
 
 
 def evaluate(potential: Potential, *frames: Atoms) -> Outputs:
@@ -34,7 +34,7 @@ def evaluate(potential: Potential, *frames: Atoms) -> Outputs:
     return potential(batch(frames, potential.cutoff), stress=True)
 
 
-def inputs(potential: Potential, graph: Graph) -> Inputs:
+def inputs(potential: Potential, graph: Data) -> Inputs:
     """What the backbone sees of one graph, differentiable in the positions."""
     n = graph.pos.shape[0]
     return Inputs(

@@ -12,13 +12,14 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator
+from torch_geometric.data import Batch
 
 import scalarfid
 from scalarfid.backbones.isolation import isolated
 from scalarfid.bench.timing import interleaved, ratio, ratios
 from scalarfid.bench.trainers import nequip_model
 from scalarfid.calculator import ScalarFidCalculator
-from scalarfid.data import Batch, build_graph
+from scalarfid.data import build_graph
 from scalarfid.errors import ScalarFidError
 from scalarfid.flops import count_flops
 from scalarfid.potential import Potential
@@ -64,7 +65,7 @@ def probes(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
     frames = [molecule("CH3CH2OH") for _ in range(5)]
     for seed, atoms in enumerate(frames):
         atoms.rattle(0.05, seed=seed)
-    graph = Batch.of([build_graph(atoms, 5.0) for atoms in frames])
+    graph = Batch.from_data_list([build_graph(atoms, 5.0) for atoms in frames])
     arms = {probe: bare(preset, ["H", "C", "O"], dtype, probe) for probe in ("pan+pgs", "none")}
     row = {"case": f"{preset} with pan+pgs, ethanol × 5", "against": "bare", "target": 1.05}
     for name, build in (("inference", evaluation), ("step", step)):

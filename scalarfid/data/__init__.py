@@ -10,10 +10,8 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Batch": "batch",
     "Dataset": "loading",
     "DatasetConfig": "config",
-    "Graph": "batch",
     "Statistics": "statistics",
     "atomic_coordination": "statistics",
     "build_graph": "graphs",
@@ -24,10 +22,8 @@ _HOME = {
     "read_frames": "reading",
 }
 __all__ = [
-    "Batch",
     "Dataset",
     "DatasetConfig",
-    "Graph",
     "Statistics",
     "atomic_coordination",
     "build_graph",

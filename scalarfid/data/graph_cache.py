@@ -11,8 +11,8 @@ from ase import Atoms
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch_geometric.data import Data
 
-from scalarfid.data.batch import Graph
 from scalarfid.data.cache import locked, replacing
 from scalarfid.data.graphs import build_graph
 from scalarfid.log import log, progress
@@ -25,7 +25,7 @@ PER_FRAME = ("cell", "pbc", "energy", "stress", "has_energy", "has_forces", "has
 
 def cached_graphs(
     splits: Mapping[str, Sequence[Atoms]], cutoff: float, fingerprint: str, folder: Path
-) -> dict[str, list[Graph]]:
+) -> dict[str, list[Data]]:
     """Graphs of every split, read from the cache or built and stored; the first process builds, the others wait.
 
     Args:
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, Tensor] | None:
     return arrays
 
 
-def pack(graphs: Sequence[Graph]) -> dict[str, Tensor]:
+def pack(graphs: Sequence[Data]) -> dict[str, Tensor]:
     """Concatenated arrays of the graphs with the offsets ``atoms`` [G+1] and ``edges`` [G+1]."""
     arrays = {name: torch.cat([graph[name] for graph in graphs]) for name in PER_ATOM + PER_EDGE + PER_FRAME}
     arrays["edge_index"] = torch.cat([graph.edge_index for graph in graphs], dim=1)
@@ -87,7 +87,7 @@ def pack(graphs: Sequence[Graph]) -> dict[str, Tensor]:
     return {name: array.contiguous() for name, array in arrays.items()}
 
 
-def unpack(arrays: Mapping[str, Tensor]) -> list[Graph]:
+def unpack(arrays: Mapping[str, Tensor]) -> list[Data]:
     """The graphs that ``pack`` was given, as views of the arrays."""
     atoms, edges = arrays["atoms"].tolist(), arrays["edges"].tolist()
     graphs = []
@@ -96,5 +96,5 @@ def unpack(arrays: Mapping[str, Tensor]) -> list[Graph]:
         fields = {name: arrays[name][of_atoms] for name in PER_ATOM}
         fields |= {name: arrays[name][of_edges] for name in PER_EDGE}
         fields |= {name: arrays[name][k : k + 1] for name in PER_FRAME}
-        graphs.append(Graph(edge_index=arrays["edge_index"][:, of_edges], **fields))
+        graphs.append(Data(edge_index=arrays["edge_index"][:, of_edges], **fields))
     return graphs

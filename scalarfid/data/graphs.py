@@ -8,8 +8,8 @@ from ase import Atoms
 from ase.geometry import complete_cell
 from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
-from scalarfid.data.batch import Graph
 from scalarfid.data.labels import labels_of
 from scalarfid.errors import ScalarFidError
 
@@ -43,7 +43,7 @@ def neighbours(
     return np.stack([i, j]).astype(np.int64), S.astype(np.float64)
 
 
-def build_graph(atoms: Atoms, cutoff: float) -> Graph:
+def build_graph(atoms: Atoms, cutoff: float) -> Data:
     """The graph of one frame, with labels and masks where it has them; all float64, int64 and bool.
 
     Args:
@@ -51,7 +51,7 @@ def build_graph(atoms: Atoms, cutoff: float) -> Graph:
         cutoff: r_c in Å.
 
     Returns:
-        Graph with pos [N,3], z [N], cell [1,3,3] (zeros unless an axis is periodic), pbc [1,3], edge_index [2,E],
+        Data with pos [N,3], z [N], cell [1,3,3] (zeros unless an axis is periodic), pbc [1,3], edge_index [2,E],
         unit_shifts [E,3], energy [1], forces [N,3], stress [1,3,3], has_energy/has_forces/has_stress [1], frame [1].
 
     Raises:
@@ -67,7 +67,7 @@ def build_graph(atoms: Atoms, cutoff: float) -> Graph:
             f"frame {atoms.info.get('frame', 0)}: atoms {i} and {j} are {lengths.min():.3g} Å apart; "
             "remove the frame or the atom"
         )
-    return Graph(
+    return Data(
         pos=torch.tensor(atoms.positions, dtype=torch.float64),
         z=torch.tensor(atoms.numbers, dtype=torch.int64),
         cell=torch.tensor(cell, dtype=torch.float64)[None],

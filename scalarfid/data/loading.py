@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from torch_geometric.data import Data
 
 from scalarfid.data import generate
-from scalarfid.data.batch import Graph
 from scalarfid.data.cache import cache_folder
 from scalarfid.data.config import DatasetConfig, as_config
 from scalarfid.data.energies import atomic_energies, is_isolated
@@ -46,9 +46,9 @@ class Dataset:
 
     name: str
     title: str
-    train: list[Graph]
-    val: list[Graph]
-    test: dict[str, list[Graph]]
+    train: list[Data]
+    val: list[Data]
+    test: dict[str, list[Data]]
     elements: tuple[int, ...]
     e0: dict[int, float]
     statistics: Statistics

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from ase.data import covalent_radii
 from torch import Tensor
+from torch_geometric.data import Data
 
-from scalarfid.data.batch import Graph
 from scalarfid.data.coordination import bond_weights, coordination_numbers, polynomial_cutoff
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log
@@ -46,13 +46,13 @@ class Statistics:
     n_labels: dict[str, dict[str, int]]
 
 
-def edge_lengths(graph: Graph) -> Tensor:
+def edge_lengths(graph: Data) -> Tensor:
     """|pos[e₁] − pos[e₀] + S·cell| [E] in Å."""
     start, end = graph.edge_index
     return (graph.pos[end] - graph.pos[start] + graph.unit_shifts @ graph.cell[0]).norm(dim=1)
 
 
-def atomic_coordination(graph: Graph, cutoff: float, switch: str = "covalent") -> Tensor:
+def atomic_coordination(graph: Data, cutoff: float, switch: str = "covalent") -> Tensor:
     """c_i = Σ_j S(r_ij) [N] of a graph's atoms (METHODS, Coordination), float64.
 
     Args:
@@ -72,7 +72,7 @@ def atomic_coordination(graph: Graph, cutoff: float, switch: str = "covalent") -
 
 
 def mean_coordination(
-    graphs: Sequence[Graph], elements: Sequence[int], cutoff: float, switch: str = "covalent"
+    graphs: Sequence[Data], elements: Sequence[int], cutoff: float, switch: str = "covalent"
 ) -> dict[int, float]:
     """⟨c⟩ by atomic number, floor 1, 1 for an element that is not there.
 
@@ -87,12 +87,12 @@ def mean_coordination(
     return {e: max(float(c[z == e].mean()), 1.0) if bool((z == e).any()) else 1.0 for e in elements}
 
 
-def _labelled(graphs: Sequence[Graph], name: str) -> Tensor | None:
+def _labelled(graphs: Sequence[Data], name: str) -> Tensor | None:
     values = [graph[name] for graph in graphs if graph[f"has_{name}"]]
     return torch.cat(values) if values else None
 
 
-def _interaction_per_atom(graphs: Sequence[Graph], e0: Mapping[int, float]) -> Tensor | None:
+def _interaction_per_atom(graphs: Sequence[Data], e0: Mapping[int, float]) -> Tensor | None:
     values = [
         (graph.energy - sum(e0[int(z)] for z in graph.z)) / graph.num_nodes for graph in graphs if graph.has_energy
     ]
@@ -100,7 +100,7 @@ def _interaction_per_atom(graphs: Sequence[Graph], e0: Mapping[int, float]) -> T
 
 
 def statistics_of(
-    splits: Mapping[str, Sequence[Graph]], e0: Mapping[int, float], cutoff: float, switch: str = "covalent"
+    splits: Mapping[str, Sequence[Data]], e0: Mapping[int, float], cutoff: float, switch: str = "covalent"
 ) -> Statistics:
     """Statistics of graphs by split; ``splits["train"]`` gives all but the counts.
 

@@ -12,10 +12,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
+from torch_geometric.data import Batch, Data
 
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.data import build_graph
-from scalarfid.data.batch import Batch, Graph
 from scalarfid.data.reference import reference
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential
@@ -79,7 +79,7 @@ class OfPotential:
         device = self.potential.e0.device
         energy, forces, stresses = [], [], []
         for graphs in _by_edges([build_graph(atoms, self.potential.cutoff) for atoms in frames], self.max_edges):
-            out = self.potential(Batch.of(graphs).to(device), stress=stress)
+            out = self.potential(Batch.from_data_list(graphs).to(device), stress=stress)
             found = {key: value.cpu().numpy() for key, value in out.items()}
             energy.append(found["energy"])
             forces += np.split(found["forces"], np.cumsum([graph.num_nodes for graph in graphs])[:-1])
@@ -155,9 +155,9 @@ def surface(of: Potential | Calculator | str, *, dtype: str = "float64") -> Surf
     raise ScalarFidError(f"{of!r} is no potential-energy surface; give a potential, an ASE calculator or a name.")
 
 
-def _by_edges(graphs: Sequence[Graph], limit: int) -> Iterator[list[Graph]]:
+def _by_edges(graphs: Sequence[Data], limit: int) -> Iterator[list[Data]]:
     """Split graphs, in order, into groups of at most ``limit`` edges (one graph may have more)."""
-    group: list[Graph] = []
+    group: list[Data] = []
     edges = 0
     for graph in graphs:
         if group and edges + graph.num_edges > limit:

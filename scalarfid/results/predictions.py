@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch_geometric.data import Batch, Data
 
-from scalarfid.data.batch import Batch, Graph
 from scalarfid.potential import Potential
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -83,7 +83,7 @@ class Predictions:
 
 
 def predict(
-    potential: Potential, graphs: Sequence[Graph], *, batch_size: int = 10, stress: bool = False, device: str = "cpu"
+    potential: Potential, graphs: Sequence[Data], *, batch_size: int = 10, stress: bool = False, device: str = "cpu"
 ) -> Predictions:
     """Evaluate a potential on labelled graphs.
 
@@ -101,7 +101,7 @@ def predict(
     reference, predicted = ({label: [] for label in labels} for _ in range(2))
     isolated = []
     for start in range(0, len(graphs), batch_size):
-        batch = Batch.of(list(graphs[start : start + batch_size])).to(device)
+        batch = Batch.from_data_list(list(graphs[start : start + batch_size])).to(device)
         out = potential(batch, stress=stress)
         node_e0 = potential.e0[potential.species(batch.z)]
         isolated.append(node_e0.new_zeros(batch.num_graphs).index_add(0, batch.batch, node_e0))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
 
-from scalarfid.data.batch import Batch, Graph
 from scalarfid.seeds import derive_seed
 
 
@@ -63,9 +64,9 @@ class EpochBatches(Sampler[list[int]]):
         self.batch = self._start = state["batch"]
 
 
-def loader(graphs: Sequence[Graph], batches: Sampler[list[int]] | None, *, batch_size: int, workers: int) -> DataLoader:
+def loader(graphs: Sequence[Data], batches: Sampler[list[int]] | None, *, batch_size: int, workers: int) -> DataLoader:
     """Load batches of graphs; in order where ``batches`` is None. Draws nothing from the process's own generator."""
-    options = {"num_workers": workers, "generator": torch.Generator().manual_seed(0), "collate_fn": Batch.of}
+    quiet = torch.Generator().manual_seed(0)
     if batches is None:
-        return DataLoader(list(graphs), batch_size=batch_size, **options)
-    return DataLoader(list(graphs), batch_sampler=batches, **options)
+        return DataLoader(list(graphs), batch_size=batch_size, num_workers=workers, generator=quiet)
+    return DataLoader(list(graphs), batch_sampler=batches, num_workers=workers, generator=quiet)

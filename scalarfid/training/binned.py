@@ -10,16 +10,16 @@ import pandas as pd
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor
+from torch_geometric.data import Data
 
 from scalarfid.data import atomic_coordination, edge_lengths
-from scalarfid.data.batch import Graph
 
 BINS = ("coordination", "nearest_neighbour", "element")
 WIDTH = 0.1
 """Å; width of a bin of nearest-neighbour distances, which carries the value of its lower end."""
 
 
-def surroundings(graph: Graph, cutoff: float) -> pd.DataFrame:
+def surroundings(graph: Data, cutoff: float) -> pd.DataFrame:
     """One row per atom: c_i rounded (METHODS' covalent switch), nearest neighbour in Å, element.
 
     An atom without a neighbour has coordination 0 and no (NaN) nearest neighbour.
@@ -47,7 +47,7 @@ class BinnedErrors:
         self.cutoff = cutoff
         self.rows: list[pd.DataFrame] = []
 
-    def update(self, graphs: Sequence[Graph], delta: Tensor) -> None:
+    def update(self, graphs: Sequence[Data], delta: Tensor) -> None:
         """Add the force errors [3N], flattened, of those of the graphs that have forces."""
         labelled = [surroundings(graph, self.cutoff) for graph in graphs if bool(graph.has_forces)]
         if not labelled:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 import torchmetrics
 from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
 
-from scalarfid.data.batch import Batch, Graph
 from scalarfid.training.binned import BinnedErrors
 
 QUANTITIES = {"energy": "energy_per_atom", "forces": "forces", "stress": "stress"}
@@ -101,7 +101,7 @@ class Errors(nn.Module):
 
 def errors_of(
     potential: nn.Module,
-    graphs: Sequence[Graph],
+    graphs: Sequence[Data],
     *,
     batch_size: int = 10,
     stress: bool = False,
@@ -121,7 +121,7 @@ def errors_of(
     errors = Errors(QUANTITIES if stress else ("energy", "forces"))
     for start in range(0, len(graphs), batch_size):
         chunk = list(graphs[start : start + batch_size])
-        batch = Batch.of(chunk)
+        batch = Batch.from_data_list(chunk)
         batch = batch if device is None else batch.to(device)
         deltas = residuals(potential(batch, stress=stress), batch)
         errors.update({label: delta.cpu() for label, delta in deltas.items()})
@@ -145,7 +145,7 @@ class MeanPredictor:
     stress: Tensor
 
     @classmethod
-    def of(cls, graphs: Sequence[Graph], e0: Mapping[int, float]) -> MeanPredictor:
+    def of(cls, graphs: Sequence[Data], e0: Mapping[int, float]) -> MeanPredictor:
         """Take the means over the labelled frames of a training split."""
         table = torch.zeros(119, dtype=torch.float64)
         for z, energy in e0.items():
@@ -165,6 +165,6 @@ class MeanPredictor:
         out = {"energy": bare + atoms * self.energy_per_atom, "forces": torch.zeros_like(batch.forces)}
         return out | ({"stress": self.stress.expand(len(atoms), 3, 3)} if stress else {})
 
-    def errors(self, graphs: Sequence[Graph], *, stress: bool = False) -> dict[str, float]:
+    def errors(self, graphs: Sequence[Data], *, stress: bool = False) -> dict[str, float]:
         """Errors on labelled graphs, named as those of a potential."""
         return errors_of(self, graphs, stress=stress, batch_size=100)  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch_geometric.data import Batch
 
-from scalarfid.data.batch import Batch
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential
 from scalarfid.training.averaging import Average

@@ -13,7 +13,7 @@ from pathlib import Path
 from scalarfid.config import conf_dir
 
 PACKAGES = (
-    "scalarfid", "torch", "pytorch-lightning", "numpy", "ase",
+    "scalarfid", "torch", "pytorch-lightning", "torch-geometric", "numpy", "ase",
     "e3nn", "mace-torch", "nequip", "nequip-allegro",
 )  # fmt: skip
 COMPUTES = ("seeds.py", "sites.py", "backbones", "data", "potential", "probes", "training")

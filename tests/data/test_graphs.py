@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.build import bulk, fcc111, graphene, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
+from torch_geometric.data import Batch
 
 from scalarfid.data import build_graph
-from scalarfid.data.batch import Batch
 from scalarfid.data.statistics import atomic_coordination, edge_lengths, mean_coordination
 from scalarfid.errors import ScalarFidError
 
@@ -82,7 +82,7 @@ def test_edges_and_vectors_are_those_of_ase(name, cutoff):
 
 
 def test_a_single_atom_has_a_graph_without_edges_that_batches():
-    batch = Batch.of([build_graph(Atoms("H"), 5.0), build_graph(molecule("H2O"), 5.0)])
+    batch = Batch.from_data_list([build_graph(Atoms("H"), 5.0), build_graph(molecule("H2O"), 5.0)])
     assert batch.num_graphs == 2
     assert batch.edge_index.min() == 1
     assert batch.cell.shape == (2, 3, 3)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
+from torch_geometric.data import Data
 
-from scalarfid.data.batch import Graph
 from scalarfid.training.batches import EpochBatches, loader
 
 
@@ -38,9 +38,9 @@ def test_a_kept_place_goes_on_with_the_next_batch():
 
 
 def test_loading_leaves_the_generator_of_the_process_alone():
-    graphs = [Graph(z=torch.tensor([i])) for i in range(6)]
+    graphs = [Data(x=torch.tensor([float(i)])) for i in range(6)]
     before = torch.get_rng_state()
     batches = EpochBatches(6, 2, seed=0)
-    seen = [batch.z.tolist() for batch in loader(graphs, batches, batch_size=2, workers=0)]
-    assert seen == list(EpochBatches(6, 2, seed=0))
+    seen = [batch.x.tolist() for batch in loader(graphs, batches, batch_size=2, workers=0)]
+    assert seen == [[float(i) for i in batch] for batch in EpochBatches(6, 2, seed=0)]
     assert torch.equal(torch.get_rng_state(), before)

@@ -8,12 +8,12 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Batch, Data
 from training.runs import assert_equal
 
 import scalarfid
 from scalarfid.config import compose
 from scalarfid.config.messages import to_plain
-from scalarfid.data.batch import Batch, Graph
 from scalarfid.errors import ScalarFidError
 from scalarfid.training.averaging import Average
 from scalarfid.training.loss import penalties, total_loss, weighted, weights
@@ -27,7 +27,7 @@ def settings(*overrides):
 
 def frame(z, energy=0.0, forces=0.0, stress=0.0, has=(True, True, True)):
     n = len(z)
-    return Graph(
+    return Data(
         z=torch.tensor(z),
         pos=torch.zeros(n, 3, dtype=torch.float64),
         energy=torch.tensor([energy], dtype=torch.float64),
@@ -44,7 +44,7 @@ def zeros(batch):
 
 
 def test_only_labelled_frames_count_and_energies_count_per_atom():
-    batch = Batch.of(
+    batch = Batch.from_data_list(
         [
             frame([1, 1], energy=-3.0, forces=0.5, has=(True, True, False)),
             frame([6] * 4, energy=99.0, has=(False, False, True)),

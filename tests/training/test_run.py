@@ -13,6 +13,7 @@ import torch
 import yaml
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from torch_geometric.data import Batch
 from training.runs import Command, assert_equal, overrides, train
 
 import scalarfid
@@ -20,7 +21,6 @@ from scalarfid.config import compose
 from scalarfid.config.identity import run_hash
 from scalarfid.config.messages import to_plain
 from scalarfid.data import load
-from scalarfid.data.batch import Batch
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
 from scalarfid.flops import count_flops
@@ -66,7 +66,7 @@ def test_the_directory_has_what_it_should(uninterrupted):
 def test_the_summary_counts_the_operations_of_the_first_test_frame(uninterrupted):
     summary, cfg = read_json(uninterrupted() / "summary.json"), compose(overrides(uninterrupted().parents[1]))
     frame = load(cfg.dataset, cutoff=cfg.model.cutoff).test["test"][0]
-    potential, batch = scalarfid.load(uninterrupted()), Batch.of([frame])
+    potential, batch = scalarfid.load(uninterrupted()), Batch.from_data_list([frame])
     flops = count_flops(lambda: potential(batch))
     assert summary["flops"] == {
         "matmul": flops.matmul,
