@@ -234,15 +234,16 @@ def test_a_force_that_is_no_derivative_is_named():
     assert len(outcome.findings) == 2
 
 
-@pytest.mark.parametrize("width", [0.01, 0.001])
-def test_what_is_only_steep_is_no_jump(width):
+def test_what_is_only_steep_is_no_jump():
+    width = 0.001
+
     def step(r):
         return 0.05 * (np.tanh((r - 1.7) / width) - 1)
 
     steep = added(morse(), step, lambda r: -0.05 / width * (1 - np.tanh((r - 1.7) / width) ** 2))
     outcome, found = ask_water(steep)
     assert outcome.findings == []
-    assert found["largest.energy_jump"] < 1e-5
+    assert found["largest.energy_jump"] == 0
 
 
 def test_frames_without_a_reference_are_dropped():
