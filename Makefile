@@ -41,7 +41,7 @@ train: $(STAMP)  ## train a MACE with PAN+PGS on the ethanol set of this reposit
 	@$(RUN) -m scalarfid.train +experiment=quick $(ARGS)
 
 test: $(STAMP)  ## run the default tests (under five minutes on two cores)
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n auto --maxprocesses=4 --dist loadfile $(ARGS)
 
 test-all: $(STAMP)  ## run every test, the slow ones too, and keep the result in docs/test-all.txt
 	@mkdir -p docs
