@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Diagnostics of the trained cells of ../ablation. Asks only what has not been answered; run ../ablation/run.sh first, on
+# the same machine: the models lie in its working tree, not in the repository. Answers are kept beside the cells. All are
+# given by the code of one commit, so that they may be compared.
+# Usage: experiments/physics/run.sh [step …]   steps: quick nve liquid (all)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cells=$root/experiments/ablation/cells
+commit=d5362c0
+code=$root/runs/code-$commit
+models=$root/runs/code-$(sed -n 's/^commit=//p' "$here/../ablation/run.sh")/runs/ablation
+python=${PYTHON:-$root/.venv/bin/python}
+export OMP_NUM_THREADS=1
+
+# ask SETS WORDS…: every kept cell of these sets with seeds 0 to 2 that has its model here
+ask() {
+  local set run found=()
+  for set in $1; do
+    for run in "$cells"/mace-*-"$set"-s[012]-*/; do
+      run=$models/$(basename "$run")
+      [ -f "$run/model.safetensors" ] && found+=("$run")
+    done
+  done
+  [ ${#found[@]} -gt 0 ] || return 0
+  (cd "$code" && "$python" -m scalarfid.diagnose -m "model=$(IFS=,; echo "${found[*]}")" "${@:2}")
+  for run in "${found[@]}"; do
+    [ -d "$run/diagnostics" ] || continue
+    mkdir -p "$cells/$(basename "$run")/diagnostics"
+    cp "$run"/diagnostics/*.json "$cells/$(basename "$run")/diagnostics/"
+  done
+}
+
+[ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$commit"
+[ $# -gt 0 ] || set -- quick nve liquid
+for step in "$@"; do
+  case $step in
+    quick)
+      ask "ag si si_sw ag_emt" diagnostics=elastic,phonons,repulsion
+      ask rmd17_ethanol diagnostics=bsct,repulsion
+      ;;
+    nve) ask "ag si" diagnostics=nve nve.timesteps=[1.0,2.0] ;;
+    liquid) ask "ag si" diagnostics=rdf ;;
+    *) echo "unknown step $step" >&2; exit 2 ;;
+  esac
+done
+"$python" -m scalarfid.report "$cells" out="$root/experiments/ablation/report"
