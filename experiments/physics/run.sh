@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cells=$root/experiments/ablation/cells
-commit=d5362c0
+commit=242a5d2
 code=$root/runs/code-$commit
 models=$root/runs/code-$(sed -n 's/^commit=//p' "$here/../ablation/run.sh")/runs/ablation
 python=${PYTHON:-$root/.venv/bin/python}
