@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from scalarfid.data import build_graph
-from scalarfid.potential import Potential, load
+from scalarfid.potential import Potential, faster, load
 
 
 class ScalarFidCalculator(Calculator):
@@ -25,6 +25,7 @@ class ScalarFidCalculator(Calculator):
         model: a run directory, a model file, or a :class:`~scalarfid.potential.Potential`.
         dtype: ``float64`` (the default: smooth for phonons and molecular dynamics) or ``float32``.
         device: a torch device, e.g. ``cpu`` or ``cuda``.
+        compile: whether to compile, for a few sizes, each a minute or more: for thousands of steps.
         **kwargs: passed on to ASE's ``Calculator``.
 
     Raises:
@@ -35,12 +36,21 @@ class ScalarFidCalculator(Calculator):
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
 
     def __init__(
-        self, model: str | Path | Potential, dtype: str = "float64", device: str | torch.device = "cpu", **kwargs: Any
+        self,
+        model: str | Path | Potential,
+        dtype: str = "float64",
+        device: str | torch.device = "cpu",
+        *,
+        compile: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         potential = model if isinstance(model, Potential) else load(model)
         self.device = torch.device(device)
         self.potential = potential.with_dtype(dtype).to(self.device).eval()
+        if self.potential is not model:  # the caller's own may go on being trained
+            self.potential.requires_grad_(False)
+        self._compute = faster(self.potential) if compile else self.potential
 
     def calculate(
         self,
@@ -54,7 +64,7 @@ class ScalarFidCalculator(Calculator):
         if "stress" in properties and not periodic:
             raise PropertyNotImplementedError(f"stress needs a 3-D periodic cell, not pbc={self.atoms.pbc}")
         graph = build_graph(self.atoms, self.potential.cutoff).to(self.device)
-        out = self.potential(graph, stress="stress" in properties)
+        out = self._compute(graph, stress="stress" in properties)
         values = {key: value.cpu().numpy() for key, value in out.items()}
         energy = float(values["energy"][0])
         self.results = {

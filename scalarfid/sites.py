@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from scalarfid.data.coordination import bond_weights, coordination_numbers, covalent_sums, polynomial_cutoff
 
@@ -222,6 +221,11 @@ def window(envelope: Tensor, centre: Tensor, num_atoms: int) -> Tensor:
     return c / (1 + c)
 
 
+def one_hot(species: Tensor, num_species: int, dtype: torch.dtype) -> Tensor:
+    """Rows [N,S] of zeros and a one; torch's own looks at the values, which neither tracing nor a GPU likes."""
+    return torch.eye(num_species, dtype=dtype, device=species.device)[species]
+
+
 class EdgeSlot(nn.Module):
     """Mounted after the backbone's radial features: computes the edge state once per call."""
 
@@ -241,7 +245,7 @@ class EdgeSlot(nn.Module):
     def forward(self, e: Tensor, r: Tensor, species: Tensor, centre: Tensor, neighbour: Tensor) -> EdgeState:
         """Map features e [E,F], lengths r [E,1] in Å, species [N], centre and neighbour [E] to the edge state."""
         envelope = polynomial_cutoff(r / self.site.cutoff, self.site.envelope_power).to(e.dtype)
-        onehot = functional.one_hot(species, self.site.num_species).to(e.dtype)
+        onehot = one_hot(species, self.site.num_species, e.dtype)
         if self.coordination is None:
             reduced = torch.zeros_like(envelope)
         else:

@@ -26,6 +26,7 @@ from scalarfid.sites import (
     MessageSlot,
     ReadoutSite,
     Sites,
+    one_hot,
     window,
 )
 
@@ -127,7 +128,7 @@ class MACE(Backbone):
         vectors = pos[centre] - pos[neighbour]
         vectors = vectors + torch.einsum("be,bec->bc", shifts, cell[inputs.batch[neighbour]])
         lengths = torch.linalg.norm(vectors, dim=-1, keepdim=True)
-        node_attrs = functional.one_hot(inputs.species, len(model.atomic_numbers)).to(dtype)
+        node_attrs = one_hot(inputs.species, len(model.atomic_numbers), dtype)
         features = model.node_embedding(node_attrs)
         harmonics = model.spherical_harmonics(vectors)
         edge_features, _ = model.radial_embedding(lengths, node_attrs, inputs.edge_index, model.atomic_numbers)

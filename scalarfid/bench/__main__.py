@@ -10,7 +10,7 @@ Our trainer also sums the errors of its training batches, which mace_run_train d
 
 Words are key=value:
 
-rows        of epoch (with start and memory), answer, probes, calculator, atoms (all)
+rows        of epoch (with start and memory), answer, probes, compiled, calculator, atoms (all)
 backbones   presets of conf/backbone (mace_small,nequip_small,allegro_small)
 probed      presets for the rows of probes (mace,nequip,allegro)
 turns       timed turns of every arm; 3 starts of every trainer (11)
@@ -36,7 +36,7 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.words import command, options_of, show_path
 
 DEFAULTS = {
-    "rows": "epoch,answer,probes,calculator,atoms",
+    "rows": "epoch,answer,probes,compiled,calculator,atoms",
     "backbones": "mace_small,nequip_small,allegro_small",
     "probed": "mace,nequip,allegro",
     "turns": 11,
@@ -52,6 +52,7 @@ TITLES = {
     "inference": "Probes on, energy + forces",
     "step": "Probes on, training step",
     "flops": "Probes on, operations of energy + forces",
+    "compiled": "Compiled training step",
     "calculator": "ASE calculator, energy + forces",
     "per atom": "Time per atom",
 }
@@ -92,6 +93,8 @@ def measured(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for preset in options["backbones"].split(","):
         if "epoch" in chosen:
             yield from training.measured(preset, turns, STARTS)
+        if "compiled" in chosen:
+            yield from inference.compiled(preset, turns, dtype)
         if "calculator" in chosen:
             yield from inference.calculators(preset, turns, dtype)
         if "atoms" in chosen:
@@ -128,7 +131,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]], words: str) -> None:
     write_text(path.with_suffix(".md"), head + markdown(HEADER, lines))
 
 
-HEADER = ["what", "case", "ours", "against", "ratio", "processor time", "target", "taken (UTC)", "load"]
+HEADER = ["what", "case", "ours", "against", "ratio", "processor time", "target", "taken (UTC)", "load", "note"]
 
 
 def cells(row: Mapping[str, Any], before: Mapping[tuple, Mapping[str, Any]], *, written: bool = False) -> list[str]:
@@ -140,7 +143,7 @@ def cells(row: Mapping[str, Any], before: Mapping[tuple, Mapping[str, Any]], *, 
     line = [TITLES[row["row"]], row["case"], amount, row["against"], _interval(found), processor]
     line.append(f"≤ {row['target']:g}")
     if written:
-        return [*line, row["taken"], f"{row['load']:g}"]
+        return [*line, row["taken"], f"{row['load']:g}", row.get("note", "")]
     last = before.get(_key(row))
     return [*line, f"committed: {_interval(last['wall'])}" if last else "new"]
 

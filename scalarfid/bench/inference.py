@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -22,7 +23,7 @@ from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.data import build_graph
 from scalarfid.errors import ScalarFidError
 from scalarfid.flops import count_flops
-from scalarfid.potential import Potential
+from scalarfid.potential import Potential, faster
 
 AGREE = {"float32": 1e-3, "float64": 1e-9}
 """eV/Å; forces of two calculators with the same weights may differ by so much."""
@@ -46,13 +47,13 @@ def evaluation(potential: Potential, graph: Batch) -> Callable[[], Any]:
     return lambda: potential(graph)
 
 
-def step(potential: Potential, graph: Batch) -> Callable[[], Any]:
-    """One step: energy and forces, their squares as loss, gradients, Adam."""
+def step(potential: Potential, graph: Batch, compute: Callable[..., Any] | None = None) -> Callable[[], Any]:
+    """One step: energy and forces (by ``compute``, else the potential), their squares as loss, gradients, Adam."""
     potential.train()
     optimiser = torch.optim.Adam(potential.parameters(), lr=1e-6)
 
     def run() -> None:
-        out = potential(graph, create_graph=True)
+        out = (compute or potential)(graph, create_graph=True)
         optimiser.zero_grad()
         (out["energy"].square().mean() + out["forces"].square().mean()).backward()
         optimiser.step()
@@ -60,12 +61,17 @@ def step(potential: Potential, graph: Batch) -> Callable[[], Any]:
     return run
 
 
-def probes(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
-    """Rows of PAN+PGS on a backbone against the backbone bare: ``inference``, ``step`` and ``flops`` on ethanol × 5."""
+def ethanols(cutoff: float = 5.0) -> Batch:
+    """Five rattled ethanol molecules, 360 edges."""
     frames = [molecule("CH3CH2OH") for _ in range(5)]
     for seed, atoms in enumerate(frames):
         atoms.rattle(0.05, seed=seed)
-    graph = Batch.from_data_list([build_graph(atoms, 5.0) for atoms in frames])
+    return Batch.from_data_list([build_graph(atoms, cutoff) for atoms in frames])
+
+
+def probes(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+    """Rows of PAN+PGS on a backbone against the backbone bare: ``inference``, ``step`` and ``flops`` on ethanol × 5."""
+    graph = ethanols()
     arms = {probe: bare(preset, ["H", "C", "O"], dtype, probe) for probe in ("pan+pgs", "none")}
     row = {"case": f"{preset} with pan+pgs, ethanol × 5", "against": "bare", "target": 1.05}
     for name, build in (("inference", evaluation), ("step", step)):
@@ -75,6 +81,26 @@ def probes(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
     flops = ratio(*counted)
     flops["operations"] = flops.pop("seconds")
     yield row | {"row": "flops", "wall": flops}
+
+
+def compiled(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+    """Rows of a compiled training step, bare and with PAN+PGS, against the same step without compiling."""
+    graph = ethanols()
+    for probe in ("none", "pan+pgs"):
+        potential = bare(preset, ["H", "C", "O"], dtype, probe)
+        quick = faster(potential)
+        began = time.monotonic()
+        step(potential, graph, quick)()
+        took = time.monotonic() - began
+        if not quick.works:
+            continue
+        calls = {"compiled": step(potential, graph, quick), "eager": step(potential, graph)}
+        times = interleaved(calls, turns, f"{preset}, compiled")
+        found = ratios(times["compiled"], times["eager"])
+        saved = found["wall"]["seconds"] * (1 / found["wall"]["ratio"] - 1)
+        note = f"compiled in {took:.0f} s, pays after {took / saved:.0f} steps" if saved > 0 else "does not pay"
+        row = {"row": "compiled", "case": f"{preset}, {probe}, ethanol × 5", "against": "eager", "target": 0.6}
+        yield row | {"note": note, **found}
 
 
 def calculators(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:

@@ -89,6 +89,7 @@ class RunConfig:
     device: str = MISSING
     threads: int | None = MISSING
     workers: int = MISSING
+    compile: bool = MISSING
     progress: bool = MISSING
     smoothness: int | None = MISSING
 

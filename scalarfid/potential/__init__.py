@@ -1,6 +1,20 @@
 """The potential: backbone + probes + E0, scale, ZBL → energy [B], forces [N,3], stress [B,3,3]."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from scalarfid.potential.build import MODEL_FILE, build, load, model_config, save
 from scalarfid.potential.core import Potential, is_probe
 
-__all__ = ["MODEL_FILE", "Potential", "build", "is_probe", "load", "model_config", "save"]
+if TYPE_CHECKING:
+    from scalarfid.potential.compiled import Compiled
+
+__all__ = ["MODEL_FILE", "Potential", "build", "faster", "is_probe", "load", "model_config", "save"]
+
+
+def faster(potential: Potential) -> Compiled:
+    """Return what computes the same, compiled, see :class:`~scalarfid.potential.compiled.Compiled`."""
+    from scalarfid.potential.compiled import Compiled  # noqa: PLC0415 - imports the compiler
+
+    return Compiled(potential)

@@ -106,8 +106,15 @@ class Potential(nn.Module):
             ScalarFidError: for an element the potential was not built for.
 
         """
+        species = self.species(graph.z)
+        return self.derived(graph, species, stress=stress, forces=forces, create_graph=create_graph)
+
+    def derived(
+        self, graph: Any, species: Tensor, *, stress: bool, forces: bool, create_graph: bool
+    ) -> dict[str, Tensor]:
+        """Compute what :meth:`forward` does for species [N], without a look at any value: it can be traced."""
         with torch.set_grad_enabled(forces or stress or torch.is_grad_enabled()):
-            inputs, variables = self._strained(graph, stress=stress, forces=forces)
+            inputs, variables = self._strained(graph, species, stress=stress, forces=forces)
             node_e0 = self.e0[inputs.species]
             interaction = self.interaction(inputs)
             num_graphs = inputs.ptr.shape[0] - 1
@@ -132,7 +139,8 @@ class Potential(nn.Module):
             energies = energies + self.zbl(r, inputs.species, centre, neighbour)
         return energies
 
-    def _strained(self, graph: Any, *, stress: bool, forces: bool) -> tuple[Inputs, list[Tensor]]:
+    @staticmethod
+    def _strained(graph: Any, species: Tensor, *, stress: bool, forces: bool) -> tuple[Inputs, list[Tensor]]:
         """Return the backbone's inputs under the strain 1 + (ε + εᵀ)/2, and the variables to differentiate for."""
         pos = graph.pos.detach().requires_grad_(forces)
         cell, batch, ptr = graph.cell.detach(), getattr(graph, "batch", None), getattr(graph, "ptr", None)
@@ -147,7 +155,7 @@ class Potential(nn.Module):
             strained = pos + torch.einsum("be,bec->bc", pos, symmetric[batch])
             cell = cell + torch.matmul(cell, symmetric)
             variables.append(epsilon)
-        inputs = Inputs(strained, self.species(graph.z), cell, graph.edge_index, graph.unit_shifts, batch, ptr)
+        inputs = Inputs(strained, species, cell, graph.edge_index, graph.unit_shifts, batch, ptr)
         return inputs, variables
 
     def species(self, z: Tensor) -> Tensor:

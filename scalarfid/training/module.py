@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.potential import Potential
+from scalarfid.potential import Potential, faster
 from scalarfid.training.averaging import Average
 from scalarfid.training.batches import EpochBatches
 from scalarfid.training.loss import Settings, penalties, total_loss, weighted, weights
@@ -36,6 +36,7 @@ class Fitting(pl.LightningModule):
         settings: the ``training`` group as plain Python.
         batches: order of the training frames; holds the place in the epoch.
         labels: labels that the training frames have.
+        compiles: whether training steps are compiled; validations are not.
 
     Attributes:
         step: batches trained on so far, over the whole run.
@@ -46,10 +47,17 @@ class Fitting(pl.LightningModule):
     """
 
     def __init__(
-        self, potential: Potential, settings: Settings, batches: EpochBatches, labels: Collection[str]
+        self,
+        potential: Potential,
+        settings: Settings,
+        batches: EpochBatches,
+        labels: Collection[str],
+        *,
+        compiles: bool = False,
     ) -> None:
         super().__init__()
         self.potential = potential
+        self.trained = faster(potential) if compiles else potential.forward
         self.settings = settings
         self.batches = batches
         self.labels = frozenset(labels)
@@ -97,7 +105,7 @@ class Fitting(pl.LightningModule):
     def training_step(self, batch: Batch) -> Tensor:
         """Loss of a batch; its errors are added up for the epoch."""
         weighting = self.weights()
-        out = self.potential(batch, stress=weighting["stress"] > 0, create_graph=True)
+        out = self.trained(batch, stress=weighting["stress"] > 0, create_graph=True)
         deltas = residuals(out, batch)
         elements = penalties(deltas, self.settings)
         loss = total_loss(elements, weighting)

@@ -120,7 +120,8 @@ def _train(
     device = device_of(config["run"]["device"])
     potential = Potential.from_config(model_config(config, dataset))
     batches = EpochBatches(len(dataset.train), config["training"]["batch_size"], config["seed"])
-    module = Fitting(potential, config["training"], batches, dataset.labels)
+    compiles = config["run"]["compile"]
+    module = Fitting(potential, config["training"], batches, dataset.labels, compiles=compiles)
     anew = config["run"]["force"] and not _requeued(directory)
     resumed = _resume(module, config, directory, anew=anew)
     announce(config, dataset, potential, str(device), directory.path)

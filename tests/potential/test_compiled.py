@@ -1,0 +1,87 @@
+"""Compiled and padded, a potential computes what it computes without."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from ase.build import bulk, molecule
+from checks import batch
+from potentials import BACKBONES, tiny
+from torch._inductor import config as inductor
+
+from scalarfid.potential.compiled import FIELDS, Compiled, difference, needed, padded, rounded
+
+
+def graphs(*names, seed=0):
+    frames = [bulk("Si") * (2, 1, 1) if name == "Si" else molecule(name) for name in names]
+    for i, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=seed + i)
+    return batch(frames, 4.0)
+
+
+def gradients(call, graph, potential):
+    out = call(graph, stress=True, create_graph=True)
+    loss = out["energy"].square().sum() + out["forces"].square().sum() + out["stress"].square().sum()
+    return torch.autograd.grad(loss, list(potential.parameters()), allow_unused=True, materialize_grads=True)
+
+
+def test_sizes_grow_in_steps_and_hold_what_is_needed():
+    sizes = [rounded(n) for n in range(1, 3000)]
+    assert all(n <= size <= max(n + 8, 1.25 * n) for n, size in enumerate(sizes, 1))
+    assert len(set(sizes)) < 30
+    assert needed((45, 360, 5)) == (47, 360, 6)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_atoms_edges_and_frames_that_pad_a_batch_add_nothing(backbone):
+    potential, graph = tiny(backbone, "pan+pgs", perturbed=True), graphs("H2O", "Si")
+    n, b = graph.num_nodes, graph.num_graphs
+    species, *tensors = padded(graph, potential.species(graph.z), (n + 9, graph.num_edges + 40, b + 3), 6.0)
+    filled = SimpleNamespace(**dict(zip(FIELDS, tensors, strict=True)))
+    out = potential.derived(filled, species, stress=True, forces=True, create_graph=False)
+    expected = potential(graph, stress=True)
+    found = {key: value[: n if key in ("forces", "node_energy") else b] for key, value in out.items()}
+    assert difference(found, expected) < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_compiled_it_gives_the_same_outputs_and_gradients_and_serves_smaller_batches(backbone, caplog):
+    potential = tiny(backbone, "pan+pgs", perturbed=True)
+    compiled = Compiled(potential)
+    for names in (("H2O", "Si", "CH4"), ("CH4", "Si"), ("H2O", "Si", "CH4")):
+        graph = graphs(*names, seed=len(names))
+        for a, b in zip(gradients(compiled, graph, potential), gradients(potential, graph, potential), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+    assert compiled.works
+    assert len(compiled._functions) == 1
+    assert_conservative(compiled, graph)
+
+
+def assert_conservative(compiled, graph):
+    """The derivative of compiled energies along a direction is that of the compiled forces."""
+    direction = torch.randn(graph.pos.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    start, step, energies = graph.pos.clone(), 1e-3, []
+    slope = -(compiled(graph, stress=True, create_graph=True)["forces"] * direction).sum()
+    for k, weight in ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12)):
+        graph.pos = start + k * step * direction
+        energies.append(weight * compiled(graph, stress=True, create_graph=True)["energy"].sum())
+    assert float(sum(energies) / step) == pytest.approx(float(slope), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_it_says_so_once_and_goes_on(monkeypatch, caplog):
+    monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(inductor, "force_disable_caches", True)
+    potential, graph = tiny("nequip", perturbed=False), graphs("H2O")
+    compiled = Compiled(potential)
+    with caplog.at_level(logging.WARNING, logger="scalarfid"):
+        for _ in range(2):
+            assert difference(compiled(graph), potential(graph)) == 0
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("Not compiled, it goes on without: ")
+    assert len(line.splitlines()) == 1
