@@ -37,7 +37,7 @@ cells() {
   local three="none mlp pan+pgs"
   case $1 in
     first) grid "rmd17_ethanol ag si" mace_small "0 1 2" "$three" ;;
-    more) grid "rmd17_ethanol ag si" mace_small "3 4" "$three" ;;
+    more) grid "ag rmd17_ethanol si" mace_small "3 4" "$three" ;;
     parts) grid "rmd17_ethanol ag si" mace_small "0 1 2 3 4" "mlp_pan pan mlp_pgs pgs" ;;
     lif) grid lif mace_small "0 1 2 3 4" "$three" ;;
     others) grid "rmd17_ethanol ag" "nequip_small allegro_small" "0 1 2" "$three" ;;
