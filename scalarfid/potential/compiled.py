@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch_geometric.data import Batch
@@ -27,7 +27,7 @@ STEP = 1.25
 MOST = 6
 """Sizes that are compiled; batches that fit none are then computed as without compiling."""
 TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
-"""Largest relative difference from the potential itself, in any output of the first call at a size."""
+"""Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
 Sizes = tuple[int, int, int]
 
 
@@ -81,18 +81,28 @@ class Compiled:
         log.info("Compiling for %d atoms, %d edges and %d frames; this can take minutes.", atoms, edges, frames)
         began = time.monotonic()
         try:
-            function = compiled(self.potential, tensors, stress=stress, create_graph=create_graph)
-            found = function(tensors, list(self.potential.parameters()))
+            graph = traced(self.potential, tensors, stress=stress, create_graph=create_graph)
+            function = torch.compile(graph, dynamic=False, fullgraph=True)
+            apart = self._difference(function, tensors, batch, stress=stress, create_graph=create_graph)
         except RuntimeError as error:  # what torch raises for what it cannot trace or compile, or without a compiler
             return self._give_up(str(error).strip().splitlines()[0])
-        expected = self.potential(batch, stress=stress, create_graph=create_graph)
-        counts = batch.num_nodes, batch.num_edges, batch.num_graphs
-        apart = difference(self._unpadded(found, counts, create_graph), expected)
         if not apart <= TOLERANCE[self.potential.config["dtype"]]:
             return self._give_up(f"results differ by {apart:.1e}")
         self._functions[key] = function
         log.info("Compiled in %.0f s; the largest relative difference is %.1e.", time.monotonic() - began, apart)
         return True
+
+    def _difference(self, function: Any, tensors: list[Tensor], batch: Batch, **options: bool) -> float:
+        """Largest relative difference, in gradients too, at parameters that are all moved: some begin at zero."""
+        generator = torch.Generator().manual_seed(0)
+        named = dict(self.potential.named_parameters())
+        moved = {name: _moved(parameter, generator) for name, parameter in named.items()}
+        counts = batch.num_nodes, batch.num_edges, batch.num_graphs
+        found = self._unpadded(function(tensors, list(moved.values())), counts, options["create_graph"])
+        expected = functional_call(self.potential, moved, (batch,), options)
+        if options["create_graph"]:
+            found, expected = (out | gradients(moved, out) for out in (found, expected))
+        return difference(found, expected)
 
     def _give_up(self, reason: str) -> bool:
         log.warning("Not compiled, it goes on without: %s.", reason)
@@ -112,11 +122,11 @@ class _Derived(nn.Module):
         return self.potential.derived(graph, species, forces=True, **self.options)
 
 
-def compiled(potential: Potential, tensors: list[Tensor], *, stress: bool, create_graph: bool) -> Any:
-    """A function of (tensors, parameters) that is compiled when it is first called.
+def traced(potential: Potential, tensors: list[Tensor], *, stress: bool, create_graph: bool) -> fx.GraphModule:
+    """The operations that make outputs of (tensors, parameters), derivatives included.
 
     Raises:
-        RuntimeError: something looks at values, or torch cannot compile here.
+        RuntimeError: something looks at values.
     """
     module = _Derived(potential, {"stress": stress, "create_graph": create_graph})
     names = [name for name, _ in module.named_parameters()]
@@ -124,10 +134,21 @@ def compiled(potential: Potential, tensors: list[Tensor], *, stress: bool, creat
     def compute(tensors: list[Tensor], parameters: list[Tensor]) -> dict[str, Tensor]:
         return functional_call(module, dict(zip(names, parameters, strict=True)), tuple(tensors))
 
-    traced = make_fx(compute, _allow_non_fake_inputs=True)(tensors, list(potential.parameters()))
-    traced.graph.eliminate_dead_code()
-    traced.recompile()
-    return torch.compile(traced, dynamic=False, fullgraph=True)
+    graph = make_fx(compute, _allow_non_fake_inputs=True)(tensors, list(potential.parameters()))
+    _join(graph.graph)
+    graph.recompile()
+    return graph
+
+
+def _join(graph: fx.Graph) -> None:
+    """Undo the detaching of results that autograd had saved for its derivatives (of tanh, exp, √ …).
+
+    To autograd they carried their history along; as operations of a graph they would cut it, and gradients in the
+    parameters would silently miss a part. Nothing else in a potential is detached but its inputs.
+    """
+    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.detach.default):
+        node.replace_all_uses_with(node.args[0])
+    graph.eliminate_dead_code()
 
 
 def needed(counts: Sizes) -> Sizes:
@@ -169,7 +190,20 @@ def padded(batch: Batch, species: Tensor, sizes: Sizes, apart: float) -> list[Te
     return [torch.cat([species, species.new_zeros(new)]), *(fields[name] for name in FIELDS)]
 
 
+def gradients(parameters: Mapping[str, Tensor], out: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients of the sum of squares of forces, stress and energies of atoms, by the names of the parameters."""
+    named = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    loss = sum(value.square().sum() for key, value in out.items() if key != "energy")
+    found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True, allow_unused=True)
+    return dict(zip(named, found, strict=True))
+
+
+def _moved(parameter: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
+    return (parameter.detach() + 0.1 * noise).requires_grad_(parameter.requires_grad)
+
+
 def difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
-    """Largest difference of any output, relative to the largest value of that output (or 1)."""
+    """Largest difference of anything, relative to its largest value (or 1)."""
     pairs = [(found[key].detach(), value.detach()) for key, value in expected.items() if key != "energy"]
     return max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in pairs)

@@ -12,7 +12,7 @@ from checks import batch
 from potentials import BACKBONES, tiny
 from torch._inductor import config as inductor
 
-from scalarfid.potential.compiled import FIELDS, Compiled, difference, needed, padded, rounded
+from scalarfid.potential.compiled import FIELDS, Compiled, difference, needed, padded, rounded, traced
 
 
 def graphs(*names, seed=0):
@@ -45,6 +45,22 @@ def test_atoms_edges_and_frames_that_pad_a_batch_add_nothing(backbone):
     expected = potential(graph, stress=True)
     found = {key: value[: n if key in ("forces", "node_energy") else b] for key, value in out.items()}
     assert difference(found, expected) < 1e-12
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_what_is_traced_has_the_gradients_of_the_potential(backbone):
+    # Perturbed: at its start a probe's last factor is zero, and with it the gradients of all before it.
+    potential, graph = tiny(backbone, "pan+pgs", perturbed=True), graphs("H2O", "CH4")
+    n, b = graph.num_nodes, graph.num_graphs
+    tensors = padded(graph, potential.species(graph.z), (n + 2, graph.num_edges, b + 1), 6.0)
+    operations = traced(potential, tensors, stress=True, create_graph=True)
+
+    def call(*_, **options):
+        out = operations(tensors, list(potential.parameters()))
+        return {key: value[: n if key in ("forces", "node_energy") else b] for key, value in out.items()}
+
+    for found, expected in zip(gradients(call, graph, potential), gradients(potential, graph, potential), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.slow
