@@ -93,7 +93,7 @@ def assert_conservative(compiled, graph):
 def test_without_a_compiler_it_says_so_once_and_goes_on(monkeypatch, caplog):
     monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setattr(inductor, "force_disable_caches", True)
-    potential, graph = tiny("nequip", perturbed=False), graphs("H2O")
+    potential, graph = tiny("nequip"), graphs("H2O")
     compiled = Compiled(potential)
     with caplog.at_level(logging.WARNING, logger="scalarfid"):
         for _ in range(2):

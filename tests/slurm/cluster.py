@@ -26,7 +26,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={run}/munge.socket,cred_expire=3
+AuthInfo=socket={run}/munge.socket
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 SlurmctldPidFile={run}/slurmctld.pid
@@ -60,7 +60,7 @@ PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=100 Pre
 """
 ACCOUNTS = """
 AuthType=auth/munge
-AuthInfo=socket={run}/munge.socket,cred_expire=3
+AuthInfo=socket={run}/munge.socket
 DbdHost={host}
 DbdAddr=127.0.0.1
 DbdPort={ports[2]}
