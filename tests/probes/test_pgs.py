@@ -19,10 +19,15 @@ from scalarfid.probes.pgs_readout import ESReadout, es_window
 from scalarfid.sites import EdgeSite, EdgeState, window
 
 
+def psi(x: torch.Tensor, beta: float = 9.2) -> torch.Tensor:
+    """ψ(x) by the window."""
+    return es_window(beta**2 * (1 - x**2)) * math.exp(-beta) / beta**8
+
+
 def derivatives(x: float, order: int, beta: float = 9.2) -> list[float]:
     """ψ and its derivatives at x by automatic differentiation."""
     value = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-    y, out = es_window(value, beta), []
+    y, out = psi(value, beta), []
     for _ in range(order):
         out.append(y.item())
         (y,) = torch.autograd.grad(y, value, create_graph=True)
@@ -33,7 +38,7 @@ def test_the_window_is_the_formula_inside_and_zero_outside():
     x = torch.linspace(-1.5, 1.5, 301, dtype=torch.float64)
     inside = np.abs(x.numpy()) < 1
     root = np.sqrt(np.where(inside, 1 - x.numpy() ** 2, 0))
-    assert np.allclose(es_window(x, 9.2), np.where(inside, np.exp(9.2 * (root - 1)) * root**8, 0), atol=1e-15)
+    assert np.allclose(psi(x), np.where(inside, np.exp(9.2 * (root - 1)) * root**8, 0), atol=1e-15)
 
 
 def test_the_window_is_three_times_continuously_differentiable_at_its_ends():
@@ -48,7 +53,7 @@ def test_the_window_is_three_times_continuously_differentiable_at_its_ends():
 def test_finite_differences_cross_the_end_of_the_window():
     h = 1e-3
     x = 1 + h * torch.arange(-3, 4, dtype=torch.float64)
-    third = torch.diff(es_window(x, 9.2), n=3) / h**3
+    third = torch.diff(psi(x), n=3) / h**3
     assert float(third.abs().max()) < 1e-2
 
 
@@ -57,7 +62,7 @@ def test_no_derivative_is_nan_at_exactly_one_or_next_to_it(dtype):
     one = torch.tensor(1.0, dtype=dtype)
     points = [one, -one, torch.nextafter(one, one * 0), torch.nextafter(one, one * 2), one * 0, one * 1e6]
     x = torch.stack(points).requires_grad_()
-    (first,) = torch.autograd.grad(es_window(x, 9.2).sum(), x, create_graph=True)
+    (first,) = torch.autograd.grad(psi(x).sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), x, create_graph=True)
     (third,) = torch.autograd.grad(second.sum(), x)
     for y in (first, second, third):
@@ -76,7 +81,7 @@ def perturbed_readout(**sizes) -> ESReadout:
 def test_the_expansion_vanishes_where_the_features_do():
     s, q = torch.zeros(4, 6, dtype=torch.float64), torch.full((4, 1), 0.7, dtype=torch.float64)
     module = perturbed_readout()
-    assert torch.equal(module(s, q), s)
+    assert torch.allclose(module(s, q), s, rtol=0, atol=1e-15)
     assert not torch.allclose(module(s + 0.3, q), s + 0.3)
 
 
@@ -86,12 +91,12 @@ def test_the_expansion_is_the_published_sum_times_the_window():
     z = np.tanh(s.numpy() @ module.project.weight.detach().numpy().T)
     mu, w = np.linspace(-1, 1, 5), 1.0  # two grid steps of ½
 
-    def psi(z: np.ndarray) -> np.ndarray:
+    def expanded(z: np.ndarray) -> np.ndarray:
         x = (z[..., None] - mu) / w
         root = np.sqrt(np.clip(1 - x**2, 0, None))
         return (np.exp(9.2 * (root - 1)) * root**8 * (np.abs(x) < 1)).reshape(len(z), -1)
 
-    delta = (psi(z) - psi(0 * z)) @ module.last.weight.detach().numpy().T
+    delta = (expanded(z) - expanded(0 * z)) @ module.last.weight.detach().numpy().T
     assert np.allclose(module(s, q).detach(), s + q * delta, atol=1e-12)
     assert torch.equal(module(s, 0 * q), s)
 
@@ -138,7 +143,7 @@ def test_a_wrong_readout_size_is_refused(size):
 
 def without_zero(self, s, q):
     """The expansion without −ψ(0)."""
-    return s + q * self.last(self.psi(torch.tanh(self.project(s))))
+    return s + self.norm * q * self.last(self.psi(torch.tanh(self.project(s))))
 
 
 class CentreWindow(ReadoutModule):

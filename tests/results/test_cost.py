@@ -39,6 +39,13 @@ def test_every_arm_has_parameters_flops_and_both_times(record):
             assert 0 < row["inference"][clock]["seconds"] < row["training"][clock]["seconds"]
 
 
+@pytest.mark.parametrize("backbone", ["mace_small", "nequip_small", "allegro_small"])
+def test_controls_add_the_flops_of_their_probes_within_a_tenth_at_every_kind_of_site(benchmark, backbone):
+    options = benchmark.parsed(["--graphs", "Ag64"])
+    for row in benchmark.matching(backbone, "Ag64", benchmark.graphs(options.cutoff)["Ag64"], options):
+        assert abs(row["d_flops"]) <= 0.1, row["site"]
+
+
 def test_controls_have_the_parameters_of_their_probes_at_every_kind_of_site(record):
     assert {row["site"] for row in record["controls"]} == {"message", "edge", "readout"}
     assert all(abs(row["d_parameters"]) <= 0.01 for row in record["controls"])
