@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from scalarfid.data import build_graph
-from scalarfid.potential import Potential, faster, load
+from scalarfid.potential import Potential, device_of, faster, load
 
 
 class ScalarFidCalculator(Calculator):
@@ -24,12 +24,12 @@ class ScalarFidCalculator(Calculator):
     Args:
         model: a run directory, a model file, or a :class:`~scalarfid.potential.Potential`.
         dtype: ``float64`` (the default: smooth for phonons and molecular dynamics) or ``float32``.
-        device: a torch device, e.g. ``cpu`` or ``cuda``.
+        device: auto, cpu, cuda, cuda:1.
         compile: whether to compile, for a few sizes, each a minute or more: for thousands of steps.
         **kwargs: passed on to ASE's ``Calculator``.
 
     Raises:
-        ScalarFidError: if there is no such model, or the atoms hold an element it was not built for.
+        ScalarFidError: if there is no such model or device, or the atoms hold an element it was not built for.
 
     """
 
@@ -46,7 +46,7 @@ class ScalarFidCalculator(Calculator):
     ) -> None:
         super().__init__(**kwargs)
         potential = model if isinstance(model, Potential) else load(model)
-        self.device = torch.device(device)
+        self.device = device_of(device)
         self.potential = potential.with_dtype(dtype).to(self.device).eval()
         if self.potential is not model:  # the caller's own may go on being trained
             self.potential.requires_grad_(False)

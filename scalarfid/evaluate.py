@@ -10,7 +10,7 @@ dataset, dataset.*
             a set of conf/dataset and its keys; without it, the set that the run was trained on
 splits      comma-separated, as in splits=test (all)
 dtype       float32 or float64 (as trained)
-device      torch device (cpu)
+device      auto, cpu, cuda, cuda:1 (cpu)
 batch_size  frames at a time (10)
 out         folder for the results (evaluation/<dataset> in the run directory or beside the file)
 """
@@ -33,7 +33,7 @@ from scalarfid.data import Dataset, load
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import write_text
 from scalarfid.log import log, progress
-from scalarfid.potential import Potential
+from scalarfid.potential import Potential, device_of
 from scalarfid.potential import load as load_potential
 from scalarfid.results.plots import parity_plot
 from scalarfid.results.predictions import Predictions, predict
@@ -63,7 +63,7 @@ def evaluate(
     *,
     splits: Sequence[str] | None = None,
     batch_size: int = 10,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Predict every split of a dataset and write ``errors.json``, ``errors.md`` and, by split, a plot and a table.
 
@@ -117,17 +117,16 @@ def _show(words: list[str], out: Console) -> None:
 
 def _run(options: Mapping[str, Any], overrides: Sequence[str]) -> Evaluation:
     path = Path(options["model"])
+    device = device_of(options["device"])
     potential = load_potential(path)
-    potential = (
-        potential.with_dtype(options["dtype"] or potential.config["dtype"]).to(_device(options["device"])).eval()
-    )
+    potential = potential.with_dtype(options["dtype"] or potential.config["dtype"]).to(device).eval()
     config = _dataset_config(path, overrides)
     switch = potential.config["coordination"]["switch"]
     dataset = load(config, cutoff=potential.cutoff, switch=switch)
     _warn_of_other_zeros(potential, dataset)
     folder = Path(options["out"] or (path if path.is_dir() else path.parent) / "evaluation" / config["name"])
     splits = None if options["splits"] is None else str(options["splits"]).split(",")
-    size, device = int(options["batch_size"]), options["device"]
+    size = int(options["batch_size"])
     return evaluate(potential, dataset, folder, splits=splits, batch_size=size, device=device)
 
 
@@ -168,16 +167,6 @@ def _chosen(dataset: Dataset, splits: Sequence[str] | None) -> dict[str, Sequenc
 
 def _all(dataset: Dataset) -> dict[str, Sequence[Any]]:
     return {"train": dataset.train, "val": dataset.val, **dataset.test}
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ScalarFidError(f"device={name} is not a torch device; use cpu or cuda.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ScalarFidError(f"device={name}: this machine has no CUDA device; use device=cpu.")
-    return device
 
 
 def _warn_of_other_zeros(potential: Potential, dataset: Dataset) -> None:

@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import io
 import pkgutil
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
@@ -45,9 +45,30 @@ def build_backbone(name: str, *, dtype: torch.dtype, seed: int, **numbers: Any) 
             raise ScalarFidError(
                 f"Backbone {name!r} needs the package {error.name!r}; install it with: pip install 'scalarfid[{name}]'."
             ) from error
+        for key, kind in get_type_hints(module.build).items():
+            if key in numbers:
+                _check_size(key, numbers[key], kind)
         try:
             return module.build(dtype=dtype, seed=seed, **numbers)
         except TypeError as error:
             if "unexpected keyword" not in str(error) and "missing" not in str(error):
                 raise
             raise ScalarFidError(f"Backbone {name!r}: {error}; see conf/backbone/{name}.yaml for its sizes.") from error
+
+
+def _check_size(key: str, value: Any, kind: Any) -> None:
+    """Refuse a size that is not of the kind ``build`` declares, or not positive; degrees and depths may be 0."""
+    least = 0 if key.endswith(("_l", "l_max", "_depth")) else 1
+    items = value if kind == list[int] and isinstance(value, list) else [value]
+    right = {
+        bool: isinstance(value, bool),
+        int: type(value) is int and value >= least,
+        list[int]: isinstance(value, list) and all(type(item) is int and item >= least for item in items),
+    }
+    if not right.get(kind, True):
+        wanted = {
+            bool: "true or false",
+            int: f"a whole number from {least}",
+            list[int]: f"whole numbers from {least}, [64, 64]",
+        }
+        raise ScalarFidError(f"backbone.{key}={value} is not a size; give {wanted[kind]}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -199,8 +200,9 @@ def check(cfg: DictConfig) -> None:
             raise ScalarFidError(f"{key}={value} is not a choice; {suggestion(str(value), allowed)}.")
     for key, (least, included) in BOUNDS.items():
         value = _value(cfg, key)
-        if value is not None and not (value >= least if included else value > least):
-            raise ScalarFidError(f"{key}={value} is out of range; it must be {'≥' if included else '>'} {least}.")
+        if value is not None and not (math.isfinite(value) and (value >= least if included else value > least)):
+            limits = f"{'≥' if included else '>'} {least}{'' if math.isfinite(value) else ' and finite'}"
+            raise ScalarFidError(f"{key}={value} is out of range; it must be {limits}.")
     for key in BELOW_ONE:
         value = _value(cfg, key)
         if value is not None and value >= 1:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from scalarfid.potential.build import MODEL_FILE, build, load, model_config, save
 from scalarfid.potential.core import Potential, is_probe
+from scalarfid.potential.device import device_of
 
 if TYPE_CHECKING:
     from scalarfid.potential.compiled import Compiled
 
-__all__ = ["MODEL_FILE", "Potential", "build", "faster", "is_probe", "load", "model_config", "save"]
+__all__ = ["MODEL_FILE", "Potential", "build", "device_of", "faster", "is_probe", "load", "model_config", "save"]
 
 
 def faster(potential: Potential) -> Compiled:

@@ -60,6 +60,7 @@ class ESReadout(nn.Module):
         self.sharpness = (beta * (centres - 1) / 4) ** 2
         self.register_buffer("constant", beta**2 - self.sharpness * mu**2, persistent=False)
         self.register_buffer("slope", 2 * self.sharpness * mu, persistent=False)
+        self.register_buffer("at_zero", es_window(self.constant).repeat(channels), persistent=False)
         self.norm = math.exp(-beta) / beta**8
 
     def psi(self, z: Tensor) -> Tensor:
@@ -69,9 +70,8 @@ class ESReadout(nn.Module):
 
     def forward(self, s: Tensor, q: Tensor) -> Tensor:
         """Map s [M,C] and the window q [M,1] to [M,C]."""
-        z, v = torch.tanh(self.project(s)), self.last.weight
-        at_zero = v.unflatten(1, (-1, len(self.constant))).sum(1) @ es_window(self.constant)  # V ψ(0)
-        return s + self.norm * q * functional.linear(self.psi(z), v, -at_zero)
+        psi = self.psi(torch.tanh(self.project(s)))
+        return torch.addmm(s, self.norm * q * (psi - self.at_zero), self.last.weight.T)
 
 
 @part("pgs_readout", PGSReadoutOptions)
@@ -87,6 +87,7 @@ def pgs_readout(options: PGSReadoutOptions, sites: Sites) -> Attachment:
 def readout_size(options: PGSReadoutOptions, site: ReadoutSite) -> dict[str, int]:
     """Return ``{channels, centres}`` for a readout of atoms or of edges."""
     size = dict(options.atom if site.per == "atom" else options.edge)
-    if set(size) != {"channels", "centres"} or size["centres"] < 2:
-        raise ScalarFidError(f"pgs_readout.{site.per}={size}: give channels and centres (at least 2).")
+    fits = set(size) == {"channels", "centres"} and all(type(number) is int for number in size.values())
+    if not fits or size["channels"] < 1 or size["centres"] < 2:
+        raise ScalarFidError(f"pgs_readout.{site.per}={size}: give channels (at least 1) and centres (at least 2).")
     return size

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.sites import Attachment, Sites
@@ -51,7 +52,23 @@ def parse_options(name: str, kind: type, values: Mapping[str, Any]) -> Any:
         raise ScalarFidError(
             f"Probe part {name!r} misses the options {', '.join(missing)}; see conf/probe/part/{name}.yaml."
         )
+    for key, declared in get_type_hints(kind).items():
+        _check_option(name, key, values[key], declared)
     return kind(**values)
+
+
+def _check_option(name: str, key: str, value: Any, declared: Any) -> None:
+    """Refuse a number, table or switch that is not of the declared kind; counts (``num_…``) may be 0."""
+    least = 0 if key.startswith("num_") else 1
+    right = {
+        int: (type(value) is int and value >= least, f"a whole number from {least}"),
+        float: (isinstance(value, (int, float)) and 0 < value < math.inf, "a positive number"),
+        bool: (isinstance(value, bool), "true or false"),
+        dict[str, int]: (isinstance(value, Mapping), "{channels: …, centres: …}"),
+    }
+    fits, wanted = right.get(declared, (True, ""))
+    if not fits:
+        raise ScalarFidError(f"Probe part {name!r}: {key}={value} is out of range; give {wanted}.")
 
 
 def check_choice(name: str, option: str, value: str, choices: tuple[str, ...]) -> None:

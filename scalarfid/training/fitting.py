@@ -14,31 +14,11 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 
 from scalarfid.data import Dataset
-from scalarfid.errors import ScalarFidError
 from scalarfid.training.batches import loader
 from scalarfid.training.module import Fitting
 
 LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
 """Loggers; the second is in use once nequip has imported its own copy, for they share one channel."""
-
-
-def device_of(name: str) -> torch.device:
-    """Return the device that ``run.device`` names: auto, cpu, cuda, cuda:1.
-
-    Raises:
-        ScalarFidError: if it is none, or not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise ScalarFidError(f"run.device={name} is not a device; there are auto, cpu, cuda, cuda:0 ….")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ScalarFidError(f"run.device={name} is not there ({torch.cuda.device_count()} CUDA devices); use cpu.")
-    return device
 
 
 @contextmanager

@@ -24,8 +24,8 @@ def penalties(deltas: Mapping[str, Tensor], settings: Settings) -> dict[str, Ten
     return {k: huber_loss(d, torch.zeros_like(d), reduction="none", delta=delta) for k, d in deltas.items()}
 
 
-def weights(settings: Settings, epoch: int) -> dict[str, float]:
-    """Weights in force at an epoch, normalised to sum 1.
+def given_weights(settings: Settings, epoch: int) -> dict[str, float]:
+    """Weights in force at an epoch, as they were given.
 
     Raises:
         ScalarFidError: if all are zero.
@@ -35,10 +35,15 @@ def weights(settings: Settings, epoch: int) -> dict[str, float]:
     for label in QUANTITIES:
         later = second.get(f"{label}_weight")
         chosen[label] = float(settings[f"{label}_weight"] if later is None else later)
-    total = sum(chosen.values())
-    if total <= 0:
+    if sum(chosen.values()) <= 0:
         raise ScalarFidError("All weights of the loss are 0; set training.energy_weight or training.forces_weight.")
-    return {label: weight / total for label, weight in chosen.items()}
+    return chosen
+
+
+def weights(settings: Settings, epoch: int) -> dict[str, float]:
+    """Weights in force at an epoch, normalised to sum 1."""
+    given = given_weights(settings, epoch)
+    return {label: weight / sum(given.values()) for label, weight in given.items()}
 
 
 def in_stage_two(settings: Settings, epoch: int) -> bool:

@@ -19,16 +19,16 @@ from scalarfid.data import Dataset, check_weights, load
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json, write_json
 from scalarfid.log import log, progress
-from scalarfid.potential import Potential, model_config
+from scalarfid.potential import Potential, device_of, model_config
 from scalarfid.seeds import derive_seed
 from scalarfid.training import checkpoint
 from scalarfid.training.batches import EpochBatches
 from scalarfid.training.binned import BinnedErrors
 from scalarfid.training.directory import Interrupted, RunDirectory, slurm_job
 from scalarfid.training.display import Display
-from scalarfid.training.fitting import device_of, fit
+from scalarfid.training.fitting import fit
 from scalarfid.training.history import History
-from scalarfid.training.loss import weights
+from scalarfid.training.loss import given_weights
 from scalarfid.training.metrics import MeanPredictor, errors_of
 from scalarfid.training.mirror import Mirror
 from scalarfid.training.module import Fitting
@@ -92,7 +92,7 @@ def _load_dataset(config: Mapping[str, Any]) -> Dataset:
     switch = model["coordination"]["switch"]
     dataset = load(config["dataset"], cutoff=model["cutoff"], seed=config["seed"], switch=switch)
     for stage in {0, settings["stage_two"]["from_epoch"] or 0}:
-        check_weights(dataset, **weights(settings, stage))
+        check_weights(dataset, **given_weights(settings, stage))
     for split in ("train", "val"):
         if not getattr(dataset, split):
             raise ScalarFidError(f"{dataset.title} has no {split} frames; set dataset.n_{split} to 1 or more.")
@@ -117,7 +117,7 @@ def _train(
     watch: Watch | None,
 ) -> dict[str, Any]:
     """Everything that can be wrong is found before the first file is written."""
-    device = device_of(config["run"]["device"])
+    device = device_of(config["run"]["device"], "run.device")
     potential = Potential.from_config(model_config(config, dataset))
     batches = EpochBatches(len(dataset.train), config["training"]["batch_size"], config["seed"])
     compiles = config["run"]["compile"]

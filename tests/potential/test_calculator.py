@@ -49,3 +49,9 @@ def test_moving_atoms_gives_new_results_and_an_unknown_element_is_named():
     atoms.numbers[0] = 79
     with pytest.raises(ScalarFidError, match="Element Au"):
         atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:7"])
+def test_a_device_that_is_not_there_is_one_line(device):
+    with pytest.raises(ScalarFidError, match=f"device={device} is not"):
+        ScalarFidCalculator(tiny("mace"), device=device)

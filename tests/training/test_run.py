@@ -254,7 +254,7 @@ def test_the_command_says_bad_input_in_one_line_and_ends_with_status_2(tmp_path)
     command = Command.start(tmp_path / "runs", "training.stress_weight=1")
     assert command.end() == 2
     (line,) = [line for line in command.lines if not line.startswith(("INFO", " "))]
-    assert line.startswith("error: training.stress_weight=")
+    assert line.startswith("error: training.stress_weight=1, ")
     assert command.out == ""
 
 
