@@ -25,10 +25,13 @@ from scalarfid.data.sources import find
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import console, setup_logging
 
+HINT = "statistics: python -m scalarfid.data ethanol ag"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """List the sets, or show the statistics of those named; the exit status is 0, or 2 after bad input."""
-    parser = argparse.ArgumentParser(prog="python -m scalarfid.data", description="List datasets and their statistics.")
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m scalarfid.data", description=__doc__, formatter_class=layout)
     parser.add_argument("names", nargs="*", metavar="NAME or key=value", help="sets, and keys to change in all of them")
     parser.add_argument("--cutoff", type=float, default=5.0, help="r_c in Å for neighbours and coordination (5)")
     options = parser.parse_args(arguments)
@@ -77,7 +80,7 @@ def place(config: DatasetConfig) -> str:
 
 def listing(configs: Sequence[DatasetConfig]) -> Table:
     """One row per set: name, place, licence, contents."""
-    table = Table("dataset", "where", "licence", "contents", title="Datasets", show_lines=True)
+    table = Table("dataset", "where", "licence", "contents", title="Datasets", show_lines=True, caption=HINT)
     for config in configs:
         table.add_row(config.name, place(config), config.licence, config.description)
     return table

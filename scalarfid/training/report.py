@@ -20,7 +20,7 @@ from scalarfid.log import log
 from scalarfid.potential import Potential
 from scalarfid.training.directory import RunDirectory
 from scalarfid.training.loss import weights
-from scalarfid.training.provenance import code_version, commit, versions
+from scalarfid.training.provenance import versions
 
 
 def parameters_of(potential: Potential) -> dict[str, int]:
@@ -86,8 +86,8 @@ def summarise(
         "peak_memory_MB": peak_memory(),
         "history": curves(directory.path / "metrics.csv"),
         "host": directory.status["host"],
-        "commit": commit(),
-        "code": code_version(),
+        "commit": directory.status["commit"],
+        "code": directory.status["code"],
         "versions": versions(),
     }
 

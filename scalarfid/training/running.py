@@ -32,6 +32,7 @@ from scalarfid.training.loss import given_weights
 from scalarfid.training.metrics import MeanPredictor, errors_of
 from scalarfid.training.mirror import Mirror
 from scalarfid.training.module import Fitting
+from scalarfid.training.provenance import code_version, commit
 from scalarfid.training.recorder import Recorder, Stopper
 from scalarfid.training.report import announce, summarise
 from scalarfid.training.smoothness import Smoothness, Watch
@@ -125,7 +126,8 @@ def _train(
     anew = config["run"]["force"] and not _requeued(directory)
     resumed = _resume(module, config, directory, anew=anew)
     announce(config, dataset, potential, str(device), directory.path)
-    directory.begin(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), anew=anew, hash=digest)
+    facts = {"hash": digest, "commit": commit(), "code": code_version()}  # now: sources may change while it trains
+    directory.begin(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), anew=anew, **facts)
     history = History(directory.path / "metrics.csv", dataset.labels, watch.columns if watch else ())
     recorder = Recorder(directory, config, history, resumed)
     mirror = Mirror(directory, config, recorder) if config["logger"]["name"] == "wandb" else None

@@ -273,7 +273,14 @@ def test_the_command_lists_the_sets(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "160")
     assert main([f"cache={tmp_path}"]) == 0
     shown = capsys.readouterr().out
-    for word in (*set_names(), "in the package", "to download from figshare.com", "CC0", "made here in seconds"):
+    for word in (
+        *set_names(),
+        "in the package",
+        "to download from figshare.com",
+        "CC0",
+        "made here in seconds",
+        "statistics: ",
+    ):
         assert word in shown
 
 

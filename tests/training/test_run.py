@@ -112,7 +112,9 @@ def test_the_summary_sorts_the_test_errors_into_bins_that_add_up(uninterrupted):
 
 def test_the_summary_names_the_code(uninterrupted):
     summary = read_json(uninterrupted() / "summary.json")
-    assert summary["code"] == code_version()
+    begun = read_json(uninterrupted() / "status.json")  # written before the first batch
+    assert summary["code"] == begun["code"] == code_version()
+    assert summary["commit"] == begun["commit"]
     assert summary["commit"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", summary["commit"])
 
 
