@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml
 	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || { $(RUN) -m pip --version >/dev/null 2>&1 || \
 		$(RUN) -m ensurepip >/dev/null; $(RUN) -m pip install --quiet uv; }
 	@echo "installing into $(VENV)"
-	@PATH="$(VENV)/bin:$$PATH" $(UV_SETTINGS) uv pip install --quiet --python $(RUN) -e '.[dev]'
+	@PATH="$(VENV)/bin:$$PATH" $(UV_SETTINGS) uv pip install --quiet --compile-bytecode --python $(RUN) -e '.[dev]'
 	@touch $@
 
 train: $(STAMP)  ## train a MACE with PAN+PGS on the ethanol set of this repository, in minutes

@@ -11,8 +11,9 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from scalarfid.config.entry import launch
+from scalarfid.deferred import defer
 from scalarfid.log import console, log, setup_logging
-from scalarfid.memory import keep_freed_memory
+from scalarfid.memory import begin_collection, hold_collection, keep_freed_memory
 from scalarfid.sweep.plugins import register
 from scalarfid.sweep.slurm import requeue
 from scalarfid.training.stopping import StopRequest
@@ -30,6 +31,8 @@ def train(cfg: DictConfig) -> None:
     """Run one configuration; signals save and stop it."""
     setup_logging()
     keep_freed_memory()
+    hold_collection()
+    defer()
     stop = StopRequest()
     try:
         with stop.listening(), contextlib.redirect_stdout(sys.stderr):  # upstream packages print when imported
@@ -37,6 +40,8 @@ def train(cfg: DictConfig) -> None:
     except KeyboardInterrupt:
         log.warning("Stopped outside of training; the same command begins where the last checkpoint stands.")
         _leave(stop.signum or signal.SIGINT)
+    finally:
+        begin_collection()
     show(result)
     sys.stdout.write(f"{result.directory}\n")
     sys.stdout.flush()
@@ -51,7 +56,7 @@ def _run(cfg: DictConfig, stop: StopRequest) -> RunResult:
 
     if cfg.run.threads is not None:
         torch.set_num_threads(cfg.run.threads)
-    return run(cfg, stop=stop, watch=_watch(cfg))
+    return run(cfg, stop=stop, watch=_watch(cfg), ready=begin_collection)
 
 
 def _watch(cfg: DictConfig) -> SmoothnessWatch | None:

@@ -13,7 +13,6 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from torch_geometric.data import Data
 
-from scalarfid.data import generate
 from scalarfid.data.cache import cache_folder
 from scalarfid.data.config import DatasetConfig, as_config
 from scalarfid.data.energies import atomic_energies, is_isolated
@@ -123,6 +122,8 @@ def check_weights(dataset: Dataset, *, energy: float = 0.0, forces: float = 0.0,
 
 def _locate(config: DatasetConfig) -> Located:
     if config.recipe is not None:
+        from scalarfid.data import generate  # noqa: PLC0415 - imports ase.md, which no other set needs
+
         path, mark = generate.generated_file(config)
         return Located(
             title=filled(config, config.title or config.name),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +60,20 @@ class RunResult:
     signum: int | None = None
 
 
-def run(cfg: DictConfig, *, stop: StopRequest | None = None, watch: Watch | None = None) -> RunResult:
+def run(
+    cfg: DictConfig,
+    *,
+    stop: StopRequest | None = None,
+    watch: Watch | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> RunResult:
     """Train what a configuration describes, or go on with it, or find it finished.
 
     Args:
         cfg: of :func:`scalarfid.config.compose` or a Hydra application.
         stop: asks for an orderly end; signals are the caller's business.
         watch: asked at every ``run.smoothness``-th validation, for columns of ``metrics.csv``; it changes no number.
+        ready: called when everything is built, before the first step.
 
     Raises:
         ScalarFidError: for anything in the configuration or the data that cannot be used.
@@ -82,7 +89,7 @@ def run(cfg: DictConfig, *, stop: StopRequest | None = None, watch: Watch | None
             if finished and not config["run"]["force"]:
                 return RunResult(path, "skipped", summary, dataset)
             with _own_generators(config["seed"]):
-                summary = _train(config, dataset, directory, digest, stop or StopRequest(), watch=watch)
+                summary = _train(config, dataset, directory, digest, stop or StopRequest(), watch=watch, ready=ready)
     except Interrupted as interrupted:
         return RunResult(path, "interrupted", signum=interrupted.signum)
     return RunResult(path, "finished", summary, dataset)
@@ -116,6 +123,7 @@ def _train(
     stop: StopRequest,
     *,
     watch: Watch | None,
+    ready: Callable[[], None],
 ) -> dict[str, Any]:
     """Everything that can be wrong is found before the first file is written."""
     device = device_of(config["run"]["device"], "run.device")
@@ -136,6 +144,7 @@ def _train(
     watching = [Smoothness(recorder, watch, config["run"]["smoothness"])] if watch else []
     callbacks = [*watching, recorder, display, *([mirror] if mirror else []), Stopper(recorder, stop)]
     summary = None
+    ready()
     try:
         if not module.finished:
             with stop.arm():
