@@ -5,19 +5,20 @@ site* (one per layer) sees the weights of l = 0 messages [E,W₀]; a *readout si
 that enter a readout. A backbone describes them as :class:`Sites` and mounts the modules of an :class:`Attachment` with
 the slots below; a probe is built from the description alone. Neither imports the other.
 
-Edges j→i are directed to their *centre* i. Whatever travels from the edge site to the message sites travels as columns
-appended to the edge features (:meth:`EdgeState.pack`), so there is no hidden state between modules.
+Edges j→i are directed to their *centre* i. What travels from the edge site to the message sites travels as an
+:class:`EdgeState` in the place of the edge features, so there is no hidden state between modules.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from scalarfid.data.coordination import bond_weights, coordination_numbers, covalent_sums, polynomial_cutoff
+from scalarfid.data.coordination import bond_ends, coordination_numbers, covalent_sums, polynomial_cutoff, quintic_step
 
 
 @dataclass(frozen=True)
@@ -105,36 +106,6 @@ class EdgeState(NamedTuple):
     envelope: Tensor
     spectral: Tensor
 
-    def pack(self) -> Tensor:
-        """Return one tensor [E, F + 2S + D + 2 + K] that :meth:`EdgeLayout.unpack` takes apart again."""
-        return torch.cat([self.inputs, self.r, self.envelope, self.spectral], dim=-1)
-
-
-@dataclass(frozen=True)
-class EdgeLayout:
-    """Column counts of a packed :class:`EdgeState`."""
-
-    num_features: int
-    num_inputs: int
-    num_spectral: int
-
-    @property
-    def width(self) -> int:
-        """Columns of a packed state."""
-        return self.num_inputs + 2 + self.num_spectral
-
-    def unpack(self, packed: Tensor) -> EdgeState:
-        """Take a packed state apart; views, no copies."""
-        n = self.num_inputs
-        inputs = packed.narrow(-1, 0, n)
-        return EdgeState(
-            inputs=inputs,
-            features=packed.narrow(-1, 0, self.num_features),
-            r=packed.narrow(-1, n, 1),
-            envelope=packed.narrow(-1, n + 1, 1),
-            spectral=packed.narrow(-1, n + 2, self.num_spectral),
-        )
-
 
 @dataclass
 class Attachment:
@@ -163,6 +134,11 @@ class Attachment:
         return any(self.messages)
 
     @property
+    def has_edges(self) -> bool:
+        """Whether anything needs the state of the edges."""
+        return self.edge is not None or self.has_messages
+
+    @property
     def has_readouts(self) -> bool:
         """Whether any readout is touched."""
         return any(r is not None for r in self.readouts)
@@ -170,7 +146,7 @@ class Attachment:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is mounted: the backbone is then upstream's, untouched."""
-        return self.edge is None and not self.has_messages and not self.has_readouts
+        return not self.has_edges and not self.has_readouts
 
 
 @dataclass(frozen=True)
@@ -198,7 +174,8 @@ class Coordination(nn.Module):
     def __init__(self, options: CoordinationOptions, cutoff: float, envelope_power: float) -> None:
         super().__init__()
         self.options, self.cutoff, self.p = options, cutoff, envelope_power
-        self.register_buffer("d", covalent_sums(list(options.elements)), persistent=False)
+        ends = torch.stack(bond_ends(covalent_sums(list(options.elements)), cutoff))
+        self.register_buffer("ends", ends, persistent=False)
         self.register_buffer("mean", torch.tensor(options.mean, dtype=torch.float64).clamp(min=1), persistent=False)
 
     def forward(self, r: Tensor, species: Tensor, centre: Tensor, neighbour: Tensor) -> Tensor:
@@ -206,8 +183,8 @@ class Coordination(nn.Module):
         if self.options.switch == "cutoff":
             weights = polynomial_cutoff(r / self.cutoff, self.p)
         else:
-            d = self.d[species[centre], species[neighbour]].to(r.dtype)
-            weights = bond_weights(r, d[:, None], self.cutoff)
+            ends = self.ends[:, species[centre], species[neighbour], None].to(r.dtype)
+            weights = quintic_step(r, *ends)
         c = coordination_numbers(weights, centre, species.shape[0])
         reduced = c / self.mean.to(r.dtype)[species][:, None] - 1
         if self.options.of == "both":
@@ -227,7 +204,12 @@ def one_hot(species: Tensor, num_species: int, dtype: torch.dtype) -> Tensor:
 
 
 class EdgeSlot(nn.Module):
-    """Mounted after the backbone's radial features: computes the edge state once per call."""
+    """Mounted after the backbone's radial features: computes the edge state once per call.
+
+    Attributes:
+        feeds_messages: whether message modules wait for the state; else its features are all that is needed.
+
+    """
 
     def __init__(self, site: EdgeSite, attachment: Attachment, options: CoordinationOptions) -> None:
         super().__init__()
@@ -235,80 +217,77 @@ class EdgeSlot(nn.Module):
         self.probe = attachment.edge
         counts = attachment.coordination
         self.coordination = Coordination(options, site.cutoff, site.envelope_power) if counts else None
-        width = options.width if counts else 1
-        feeds_messages = self.probe is not None and getattr(self.probe, "feeds", "messages") == "messages"
-        self.feeds_features = self.probe is not None and not feeds_messages
-        self.packs = attachment.has_messages
-        num_inputs = site.num_features + 2 * site.num_species + width
-        self.layout = EdgeLayout(site.num_features, num_inputs, self.probe.width if feeds_messages else 0)
+        self.feeds_messages = attachment.has_messages
 
-    def forward(self, e: Tensor, r: Tensor, species: Tensor, centre: Tensor, neighbour: Tensor) -> EdgeState:
-        """Map features e [E,F], lengths r [E,1] in Å, species [N], centre and neighbour [E] to the edge state."""
-        envelope = polynomial_cutoff(r / self.site.cutoff, self.site.envelope_power).to(e.dtype)
+    def forward(self, e: Tensor, envelope: Tensor, r: Tensor, species: Tensor, ends: Tensor) -> EdgeState:
+        """Map features e [E,F], f_c [E,1], lengths r [E,1] in Å, species [N], (centre, neighbour) [2,E] to a state."""
+        centre, neighbour = ends
         onehot = one_hot(species, self.site.num_species, e.dtype)
         if self.coordination is None:
             reduced = torch.zeros_like(envelope)
         else:
             reduced = self.coordination(r, species, centre, neighbour).to(e.dtype)
-        state = EdgeState(
-            inputs=torch.cat([e, onehot[centre], onehot[neighbour], reduced], dim=-1),
-            features=e,
-            r=r.to(e.dtype),
-            envelope=envelope,
-            spectral=e.new_zeros(e.shape[0], 0),
-        )
+        others = [onehot[centre], onehot[neighbour], reduced]
+        nothing = e.new_empty(e.shape[0], 0)
+        state = EdgeState(torch.cat([e, *others], dim=-1), e, r.to(e.dtype), envelope, nothing)
         if self.probe is None:
             return state
         extra = self.probe(state)
-        if self.feeds_features:
-            e = e + extra
-            inputs = torch.cat([e, state.inputs[:, self.site.num_features :]], dim=-1)
-            return state._replace(features=e, inputs=inputs)
-        return state._replace(spectral=extra)
+        if self.probe.feeds == "messages":
+            return state._replace(spectral=extra)
+        e = e + extra
+        return state._replace(features=e, inputs=torch.cat([e, *others], dim=-1))
 
 
 class MessageSlot(nn.Module):
     """Stands in for an upstream module that maps edge features to message weights; touches the l = 0 columns only."""
 
-    def __init__(self, upstream: nn.Module, site: MessageSite, probes: list[nn.Module], layout: EdgeLayout) -> None:
+    def __init__(self, upstream: nn.Module, site: MessageSite, probes: list[nn.Module]) -> None:
         super().__init__()
         self.upstream = upstream
         self.gate = MessageGate(site, probes)
-        self.layout = layout
 
-    def forward(self, packed: Tensor) -> Tensor:
-        """Map the packed edge state to weights [E,W]."""
-        state = self.layout.unpack(packed)
+    def forward(self, state: EdgeState) -> Tensor:
+        """Map the edge state to weights [E,W]."""
         return self.gate(self.upstream(state.features), state)
 
 
 class MessageGate(nn.Module):
-    """Apply a layer's message modules to the l = 0 columns of its weights [E,W]; the others pass untouched."""
+    """Apply a layer's message modules to the l = 0 columns of its weights [E,W]; the others pass untouched.
+
+    Columns are taken apart in their runs of l = 0 and l > 0, within the period after which these repeat (in Allegro
+    once per channel), and joined again once: cheaper than indexing, above all in the derivatives.
+    """
 
     def __init__(self, site: MessageSite, probes: list[nn.Module]) -> None:
         super().__init__()
         self.probe = nn.ModuleList(probes)
-        mask = torch.tensor(site.mask)
-        self.num_scalar = site.num_scalar
-        self.is_prefix = bool(mask[: self.num_scalar].all())
-        self.register_buffer("columns", mask.nonzero().squeeze(-1), persistent=False)
+        self.period = _period(site.mask)
+        self.runs = [len(list(run)) for _, run in groupby(site.mask[: self.period])]
+        self.scalars = slice(0 if site.mask[0] else 1, None, 2)
 
     def forward(self, weights: Tensor, state: EdgeState) -> Tensor:
         """Map weights [E,W] to weights [E,W]."""
-        for probe in self.probe:
-            if getattr(probe, "scope", "l0") == "all":
-                weights = probe(weights, state)
+        for scope, probes in groupby(self.probe, lambda probe: getattr(probe, "scope", "l0")):
+            if scope == "l0":
+                weights = self._on_scalars(list(probes), weights, state)
             else:
-                weights = self._replace(weights, probe(self._scalar(weights), state))
+                for probe in probes:
+                    weights = probe(weights, state)
         return weights
 
-    def _scalar(self, weights: Tensor) -> Tensor:
-        if self.is_prefix:
-            return weights.narrow(-1, 0, self.num_scalar)
-        return weights.index_select(-1, self.columns)
+    def _on_scalars(self, probes: list[nn.Module], weights: Tensor, state: EdgeState) -> Tensor:
+        runs = list(weights.unflatten(-1, (-1, self.period)).split(self.runs, dim=-1))
+        old = runs[self.scalars]
+        scalar = (old[0] if len(old) == 1 else torch.cat(old, dim=-1)).flatten(1)
+        for probe in probes:
+            scalar = probe(scalar, state)
+        widths = self.runs[self.scalars]
+        runs[self.scalars] = scalar.unflatten(-1, (-1, sum(widths))).split(widths, dim=-1)
+        return torch.cat(runs, dim=-1).flatten(1)
 
-    def _replace(self, weights: Tensor, scalar: Tensor) -> Tensor:
-        if self.is_prefix:
-            rest = weights.narrow(-1, self.num_scalar, weights.shape[-1] - self.num_scalar)
-            return torch.cat([scalar, rest], dim=-1)
-        return weights.index_copy(-1, self.columns, scalar)
+
+def _period(mask: tuple[bool, ...]) -> int:
+    """The shortest length whose repetition makes the mask."""
+    n = len(mask)
+    return next(k for k in range(1, n + 1) if n % k == 0 and mask[:k] * (n // k) == mask)

@@ -18,7 +18,6 @@ from scalarfid.backbones.nequip_family import EdgeModule, NequIPFamily, common_a
 from scalarfid.sites import (
     Attachment,
     CoordinationOptions,
-    EdgeLayout,
     EdgeSlot,
     MessageGate,
     MessageSite,
@@ -109,25 +108,26 @@ class Allegro(NequIPFamily):
 
     def mount(self, attachment: Attachment, options: CoordinationOptions) -> None:
         """See :class:`Backbone`."""
-        slot = EdgeSlot(self.sites.edge, attachment, options)
-        insert(self.sequence.radial_chemical_embed, "edge_site", AllegroEdges(slot), after="bessel_encode")
+        if attachment.has_edges:
+            edges = AllegroEdges(EdgeSlot(self.sites.edge, attachment, options))
+            insert(self.sequence.radial_chemical_embed, "edge_site", edges, after="bessel_encode")
         if attachment.has_messages:
             pairs = zip(self.sites.messages, attachment.messages, strict=True)
             gates = [MessageGate(site, probes) for site, probes in pairs]
-            GatedAllegro.adopt(self.sequence.allegro, gates, slot.layout)
+            GatedAllegro.adopt(self.sequence.allegro, gates)
         if attachment.has_readouts:
             (probe,) = attachment.readouts
             self.mount_readout("edge_readout", AtomicDataDict.EDGE_FEATURES_KEY, probe, AtomicDataDict.EDGE_CUTOFF_KEY)
 
 
 class AllegroEdges(EdgeModule):
-    """Keeps the packed edge state beside the edge embedding."""
+    """Keeps the edge state beside the edge embedding."""
 
     def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
-        """Read lengths and species, write the edge embedding and the packed edge state."""
+        """Read lengths and species, write the edge embedding and the edge state."""
         state = self.state(data)
         data[AtomicDataDict.EDGE_EMBEDDING_KEY] = state.features
-        data[STATE_KEY] = state.pack()
+        data[STATE_KEY] = state
         return data
 
 
@@ -140,19 +140,17 @@ class GatedAllegro(Allegro_Module):
     """
 
     probe: nn.ModuleList
-    layout: EdgeLayout
 
     @classmethod
-    def adopt(cls, core: Allegro_Module, gates: list[MessageGate], layout: EdgeLayout) -> None:
+    def adopt(cls, core: Allegro_Module, gates: list[MessageGate]) -> None:
         """Turn ``core`` into this class in place."""
         core.__class__ = cls
         core.probe = nn.ModuleList(gates)
-        core.layout = layout
 
     def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
         """Same as upstream's, with w^0_ij gated in every layer."""
         centre = data[AtomicDataDict.EDGE_INDEX_KEY][0]
-        state = self.layout.unpack(data[STATE_KEY])
+        state = data.pop(STATE_KEY)
         basis = data[self.tensor_basis_in_field]
         tensors = data[self.tensor_features_in_field]
         latents = self.first_layer_env_embed_projection(data[self.scalar_in_field])

@@ -131,12 +131,12 @@ class MACE(Backbone):
         node_attrs = one_hot(inputs.species, len(model.atomic_numbers), dtype)
         features = model.node_embedding(node_attrs)
         harmonics = model.spherical_harmonics(vectors)
-        edge_features, _ = model.radial_embedding(lengths, node_attrs, inputs.edge_index, model.atomic_numbers)
-        q = None
+        envelope = model.radial_embedding.cutoff_fn(lengths)
+        edge_features = model.radial_embedding.bessel_fn(lengths) * envelope
         if self.edge_slot is not None:
-            state = self.edge_slot(edge_features, lengths, inputs.species, centre, neighbour)
-            edge_features = state.pack() if self.edge_slot.packs else state.features
-            q = window(state.envelope, centre, pos.shape[0])
+            state = self.edge_slot(edge_features, envelope, lengths, inputs.species, inputs.edge_index.flip(0))
+            edge_features = state if self.edge_slot.feeds_messages else state.features
+        q = None if self.readout_probes is None else window(envelope, centre, pos.shape[0])
         energies = []
         for i, (interaction, product) in enumerate(zip(model.interactions, model.products, strict=True)):
             features, residual = interaction(
@@ -154,17 +154,18 @@ class MACE(Backbone):
         """Layer i's contribution [N] to x from node features [N, irreps], scalars first."""
         if self.readout_probes is not None:
             n = self.sites.readouts[i].num_features
-            s = self.readout_probes[i](features[:, :n], q)
-            features = torch.cat([s, features[:, n:]], dim=-1)
+            s, rest = features.split([n, features.shape[1] - n], dim=-1)
+            features = torch.cat([self.readout_probes[i](s, q), rest], dim=-1)
         return self.model.readouts[i](features)[:, 0]
 
     def mount(self, attachment: Attachment, options: CoordinationOptions) -> None:
         """See :class:`Backbone`."""
-        self.edge_slot = EdgeSlot(self.sites.edge, attachment, options)
+        if attachment.has_edges:
+            self.edge_slot = EdgeSlot(self.sites.edge, attachment, options)
         if attachment.has_messages:
             for site, probes in zip(self.sites.messages, attachment.messages, strict=True):
                 block = self.model.interactions[site.layer]
-                block.conv_tp_weights = MessageSlot(block.conv_tp_weights, site, probes, self.edge_slot.layout)
+                block.conv_tp_weights = MessageSlot(block.conv_tp_weights, site, probes)
         if attachment.has_readouts:
             self.readout_probes = nn.ModuleList(attachment.readouts)
 

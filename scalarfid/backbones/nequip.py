@@ -6,7 +6,6 @@ The centre that receives a message is row 0 of ``edge_index``. Positions stay fl
 from __future__ import annotations
 
 import torch
-from e3nn.o3 import Irreps
 from nequip.data import AtomicDataDict, register_fields
 from nequip.model import NequIPGNNModel
 from nequip.nn import GraphModuleMixin
@@ -83,57 +82,53 @@ class NequIP(NequIPFamily):
 
     def mount(self, attachment: Attachment, options: CoordinationOptions) -> None:
         """See :class:`Backbone`."""
-        slot = EdgeSlot(self.sites.edge, attachment, options)
-        insert(self.sequence, "edge_site", NequIPEdges(slot, pack=attachment.has_messages), after="factor")
+        if attachment.has_edges:
+            slot = EdgeSlot(self.sites.edge, attachment, options)
+            insert(self.sequence, "edge_site", NequIPEdges(slot), after="factor")
         if attachment.has_messages:
             for site, probes in zip(self.sites.messages, attachment.messages, strict=True):
                 layer = self.layers[site.layer]
-                layer.edge_mlp = MessageSlot(layer.edge_mlp, site, probes, slot.layout)
-            for name, module in self.sequence.named_children():
-                if name.endswith("_convnet"):
-                    declare(module, AtomicDataDict.EDGE_EMBEDDING_KEY, slot.layout.width)
-            insert(
-                self.sequence, "edge_site_end", RestoreModule(slot.site.num_features), before="per_atom_energy_readout"
-            )
+                layer.edge_mlp = MessageSlot(layer.edge_mlp, site, probes)
+            insert(self.sequence, "edge_site_end", RestoreModule(), before="per_atom_energy_readout")
         if attachment.has_readouts:
             (probe,) = attachment.readouts
+            insert(self.sequence, "window", WindowModule(), before="per_atom_energy_readout")
             self.mount_readout("per_atom_energy_readout", AtomicDataDict.NODE_FEATURES_KEY, probe, WINDOW_KEY)
 
 
 class NequIPEdges(EdgeModule):
-    """Replaces the edge embedding by the edge state, packed if messages read it."""
-
-    def __init__(self, slot: EdgeSlot, *, pack: bool) -> None:
-        super().__init__(slot)
-        self.pack = pack
+    """Replaces the edge embedding by the edge state if messages read it, else by its features."""
 
     def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
-        """Read lengths and species, write the edge embedding and the window q [N,1]."""
+        """Read lengths and species, write the edge embedding."""
         state = self.state(data)
-        data[AtomicDataDict.EDGE_EMBEDDING_KEY] = state.pack() if self.pack else state.features
-        centre = data[AtomicDataDict.EDGE_INDEX_KEY][0]
-        data[WINDOW_KEY] = window(state.envelope, centre, AtomicDataDict.num_nodes(data))
+        data[AtomicDataDict.EDGE_EMBEDDING_KEY] = state if self.slot.feeds_messages else state.features
         return data
 
 
 class RestoreModule(GraphModuleMixin, nn.Module):
-    """Gives the edge embedding back its upstream width after the last layer."""
+    """Makes the edge embedding a tensor again after the last layer."""
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.num_features = num_features
         self._init_irreps(irreps_in={}, irreps_out={})
 
     def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
-        """Narrow the edge embedding to [E,F]."""
+        """Write the features [E,F] of the edge state."""
         key = AtomicDataDict.EDGE_EMBEDDING_KEY
-        data[key] = data[key].narrow(-1, 0, self.num_features)
+        data[key] = data[key].features
         return data
 
 
-def declare(layer: GraphModuleMixin, field: str, width: int) -> None:
-    """Tell one of upstream's layers how wide ``field`` is now; nequip's debug mode checks it."""
-    for module in layer.modules():
-        for irreps in (getattr(module, "irreps_in", None), getattr(module, "irreps_out", None)):
-            if isinstance(irreps, dict) and field in irreps:
-                irreps[field] = Irreps(f"{width}x0e")
+class WindowModule(GraphModuleMixin, nn.Module):
+    """Writes the window q [N,1] of the readout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._init_irreps(irreps_in={}, irreps_out={})
+
+    def forward(self, data: AtomicDataDict.Type) -> AtomicDataDict.Type:
+        """Sum f_c on the centres, which are row 0."""
+        centre, envelope = data[AtomicDataDict.EDGE_INDEX_KEY][0], data[AtomicDataDict.EDGE_CUTOFF_KEY]
+        data[WINDOW_KEY] = window(envelope, centre, AtomicDataDict.num_nodes(data))
+        return data

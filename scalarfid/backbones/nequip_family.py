@@ -105,12 +105,12 @@ class EdgeModule(GraphModuleMixin, nn.Module):
         self._init_irreps(irreps_in={}, irreps_out={})
 
     def state(self, data: AtomicDataDict.Type) -> EdgeState:
-        """Run the slot on features e [E,F], lengths and species; the centre is row 0."""
+        """Run the slot on features e [E,F], f_c, lengths and species; the centre is row 0."""
         data = with_edge_vectors_(data, with_lengths=True)
         r = data[AtomicDataDict.EDGE_LENGTH_KEY].view(-1, 1)
-        centre, neighbour = data[AtomicDataDict.EDGE_INDEX_KEY]
         species = data[AtomicDataDict.ATOM_TYPE_KEY].view(-1)
-        return self.slot(data[AtomicDataDict.EDGE_EMBEDDING_KEY], r, species, centre, neighbour)
+        e, envelope = data[AtomicDataDict.EDGE_EMBEDDING_KEY], data[AtomicDataDict.EDGE_CUTOFF_KEY]
+        return self.slot(e, envelope, r, species, data[AtomicDataDict.EDGE_INDEX_KEY])
 
 
 class ReadoutModule(GraphModuleMixin, nn.Module):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from ase.data import covalent_radii
 from torch import Tensor
+from torch.nn import functional
 
 ON, OFF = 1.15, 1.45
 
@@ -27,8 +28,8 @@ def polynomial_cutoff(u: Tensor, p: float = 6.0) -> Tensor:
 
 def quintic_step(r: Tensor, r_on: Tensor, r_off: Tensor) -> Tensor:
     """C² step: 1 for r ≤ r_on, 0 for r ≥ r_off, between 1 − x³(10 − 15x + 6x²) with x = (r − r_on)/(r_off − r_on)."""
-    x = ((r - r_on) / (r_off - r_on)).clamp(0, 1)
-    return 1 - x**3 * (10 - 15 * x + 6 * x**2)
+    x = functional.hardtanh((r - r_on) / (r_off - r_on), 0, 1)  # a clamp whose derivative is one operation
+    return 1 - x**3 * (10 + x * (6 * x - 15))
 
 
 def covalent_sums(elements: list[int]) -> Tensor:
@@ -39,9 +40,13 @@ def covalent_sums(elements: list[int]) -> Tensor:
 
 def bond_weights(r: Tensor, d: Tensor, cutoff: float) -> Tensor:
     """S(r_ij) [E] for edge lengths r [E] and covalent sums d [E] in Å; r_off never exceeds the cutoff."""
+    return quintic_step(r, *bond_ends(d, cutoff))
+
+
+def bond_ends(d: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
+    """(r_on, r_off) in Å of bonds whose covalent radii sum to d, any shape."""
     r_off = (OFF * d).clamp(max=cutoff)
-    r_on = torch.minimum(ON * d, ON / OFF * r_off)
-    return quintic_step(r, r_on, r_off)
+    return torch.minimum(ON * d, ON / OFF * r_off), r_off
 
 
 def coordination_numbers(weights: Tensor, centre: Tensor, num_atoms: int) -> Tensor:

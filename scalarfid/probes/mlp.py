@@ -6,6 +6,7 @@ that each control has as many parameters as its probe (within 1 % per kind of si
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,7 +42,8 @@ class ReadoutMLP(nn.Module):
 
     def forward(self, s: Tensor, q: Tensor) -> Tensor:
         """Map s [M,C] and the window q [M,1] to [M,C]."""
-        return s + q * self.last(functional.silu(self.project(s)) - functional.silu(self.project.bias))
+        x = functional.silu(self.project(s)) - functional.silu(self.project.bias)
+        return torch.addmm(s, q * x, self.last.weight.T)
 
 
 def matched_edge_width(options: PGSEdgeOptions, sites: Sites) -> int:

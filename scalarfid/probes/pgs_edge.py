@@ -43,18 +43,22 @@ class SpectralBasis(nn.Module):
         super().__init__()
         self.cutoff = site.cutoff
         self.width = options.num_bessel + 2 * options.num_fourier
+        bessel = torch.arange(self.width) < options.num_bessel
+        cosine = ~bessel & (torch.arange(self.width) < options.num_bessel + options.num_fourier)
         n = torch.arange(site.num_bessel + 1, site.num_bessel + options.num_bessel + 1)
         self.register_buffer("n_pi", n.to(torch.get_default_dtype()) * math.pi, persistent=False)
+        self.register_buffer("shift", cosine.to(self.n_pi) * math.pi / 2, persistent=False)
+        self.register_buffer("scale", bessel.to(self.n_pi) * math.sqrt(2 / self.cutoff), persistent=False)
+        self.register_buffer("fourier", (~bessel).to(self.n_pi), persistent=False)
         self.omega = nn.Parameter((torch.arange(1, options.num_fourier + 1) - 0.5) * math.pi)
         self.gate = nn.Linear(site.num_features, self.width, bias=False)
 
     def forward(self, state: EdgeState) -> Tensor:
         """Map the edge state to [E,K]."""
-        u = state.r / self.cutoff
-        bessel = math.sqrt(2 / self.cutoff) * torch.sin(self.n_pi * u) / state.r
-        phase = self.omega * u
-        phi = state.envelope * torch.cat([bessel, torch.cos(phase), torch.sin(phase)], dim=-1)
-        return torch.sigmoid(self.gate(state.features)) * phi
+        frequencies = torch.cat([self.n_pi, self.omega, self.omega])
+        sines = torch.sin(torch.addcmul(self.shift, frequencies, state.r / self.cutoff))  # cos x = sin(x + π/2)
+        amplitude = state.envelope * torch.addcmul(self.fourier, self.scale, state.r.reciprocal())
+        return torch.sigmoid(self.gate(state.features)) * amplitude * sines
 
 
 class FeatureResidual(nn.Module):
@@ -81,7 +85,7 @@ class MessageResidual(nn.Module):
 
     def forward(self, weights: Tensor, state: EdgeState) -> Tensor:
         """Map l = 0 weights [E,W₀] to [E,W₀]."""
-        return weights + self.last(state.spectral)
+        return torch.addmm(weights, state.spectral, self.last.weight.T)
 
 
 class SnapshotRadial(nn.Module):

@@ -60,7 +60,6 @@ class ESReadout(nn.Module):
         self.sharpness = (beta * (centres - 1) / 4) ** 2
         self.register_buffer("constant", beta**2 - self.sharpness * mu**2, persistent=False)
         self.register_buffer("slope", 2 * self.sharpness * mu, persistent=False)
-        self.register_buffer("at_zero", es_window(self.constant).repeat(channels), persistent=False)
         self.norm = math.exp(-beta) / beta**8
 
     def psi(self, z: Tensor) -> Tensor:
@@ -70,8 +69,12 @@ class ESReadout(nn.Module):
 
     def forward(self, s: Tensor, q: Tensor) -> Tensor:
         """Map s [M,C] and the window q [M,1] to [M,C]."""
-        psi = self.psi(torch.tanh(self.project(s)))
-        return torch.addmm(s, self.norm * q * (psi - self.at_zero), self.last.weight.T)
+        z, v, q = torch.tanh(self.project(s)), self.last.weight, self.norm * q
+        at_zero = es_window(self.constant)
+        if v.shape[1] < v.shape[0]:  # q multiplies the narrower of ψ and V ψ
+            return torch.addmm(s, q * (self.psi(z) - at_zero.repeat(z.shape[1])), v.T)
+        v_at_zero = v.unflatten(1, (-1, len(at_zero))).sum(1) @ at_zero
+        return torch.addcmul(s, q, functional.linear(self.psi(z), v, -v_at_zero))
 
 
 @part("pgs_readout", PGSReadoutOptions)
