@@ -2,7 +2,8 @@
 
 ``import mace`` sets TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, which makes every later ``torch.load`` unpickle code. nequip's
 ``set_global_state`` makes float64 the default dtype, reseeds every generator with 123, changes e3nn's code generation
-and the multiprocessing sharing strategy. Both read the default dtype while they build. All of it is put back here.
+and the multiprocessing sharing strategy, and does so once: whoever asks again relies on it. Both read the default dtype
+while they build. All of it is put back here.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -18,6 +20,8 @@ import numpy as np
 import torch
 
 from scalarfid.seeds import derive_seed
+
+_NEQUIP, _DONE = "nequip.utils.global_state", "_GLOBAL_STATE_INITIALIZED"
 
 
 @contextlib.contextmanager
@@ -28,6 +32,7 @@ def isolated(*, dtype: torch.dtype, seed: int) -> Iterator[None]:
     generators = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is the global state that upstream reseeds
     optimisation = e3nn.get_optimization_defaults()
     sharing = torch.multiprocessing.get_sharing_strategy()
+    done = getattr(sys.modules.get(_NEQUIP), _DONE, False)
     try:
         with torch.random.fork_rng(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -42,3 +47,5 @@ def isolated(*, dtype: torch.dtype, seed: int) -> Iterator[None]:
         np.random.set_state(generators[1])  # noqa: NPY002
         e3nn.set_optimization_defaults(**optimisation)
         torch.multiprocessing.set_sharing_strategy(sharing)
+        if _NEQUIP in sys.modules:
+            setattr(sys.modules[_NEQUIP], _DONE, done)

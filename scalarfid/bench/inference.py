@@ -18,10 +18,10 @@ from torch_geometric.data import Batch
 import scalarfid
 from scalarfid.backbones.isolation import isolated
 from scalarfid.bench.timing import interleaved, ratio, ratios
-from scalarfid.bench.trainers import nequip_model
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.data import build_graph
 from scalarfid.errors import ScalarFidError
+from scalarfid.export import nequip_model
 from scalarfid.flops import count_flops
 from scalarfid.potential import Potential, faster
 

@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 
 from scalarfid.config import compose
 from scalarfid.data import Dataset, load
+from scalarfid.export import nequip_model
 from scalarfid.potential import model_config
 
 LR, BATCH, EMA, FORCES = 0.005, 5, 0.99, 10.0
@@ -177,45 +178,4 @@ def nequip_data(case: Case, seed: int) -> dict[str, Any]:
         ],
         "train_dataloader": {**batches, "shuffle": True},
         "val_dataloader": batches,
-    }
-
-
-def nequip_model(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Upstream's builder of NequIP or Allegro and its arguments, from the numbers of a potential."""
-    sizes, symbols = numbers["backbone"], {z: chemical_symbols[z] for z in numbers["elements"]}
-    shared = {
-        "model_dtype": numbers["dtype"],
-        "type_names": list(symbols.values()),
-        "r_max": numbers["cutoff"],
-        "avg_num_neighbors": numbers["mean_neighbours"],
-        "per_type_energy_scales": numbers["scale"],
-        "per_type_energy_shifts": {symbol: numbers["e0"].get(z, 0.0) for z, symbol in symbols.items()},
-        "l_max": sizes["l_max"],
-        "parity": sizes["parity"],
-        "num_layers": sizes["num_layers"],
-    }
-    if sizes["name"] == "nequip":
-        return shared | {
-            "_target_": "nequip.model.NequIPGNNModel",
-            "num_features": sizes["channels"],
-            "radial_mlp_depth": sizes["radial_mlp_depth"],
-            "radial_mlp_width": sizes["radial_mlp_width"],
-            "num_bessels": sizes["num_bessel"],
-            "polynomial_cutoff_p": sizes["envelope_power"],
-        }
-    return shared | {
-        "_target_": "allegro.model.AllegroModel",
-        "radial_chemical_embed": {
-            "_target_": "allegro.nn.TwoBodyBesselScalarEmbed",
-            "num_bessels": sizes["num_bessel"],
-            "polynomial_cutoff_p": sizes["envelope_power"],
-        },
-        "scalar_embed_mlp_hidden_layers_depth": sizes["mlp_depth"],
-        "scalar_embed_mlp_hidden_layers_width": sizes["mlp_width"],
-        "num_scalar_features": sizes["num_scalar"],
-        "num_tensor_features": sizes["num_tensor"],
-        "allegro_mlp_hidden_layers_depth": sizes["mlp_depth"],
-        "allegro_mlp_hidden_layers_width": sizes["mlp_width"],
-        "readout_mlp_hidden_layers_depth": sizes["readout_depth"],
-        "readout_mlp_hidden_layers_width": sizes["readout_width"],
     }

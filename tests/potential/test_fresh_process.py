@@ -31,6 +31,7 @@ def state():
         "numpy": np.random.get_state()[1].tolist(),
         "python": random.getstate(),
         "e3nn": e3nn.get_optimization_defaults(),
+        "nequip": getattr(sys.modules.get("nequip.utils.global_state"), "_GLOBAL_STATE_INITIALIZED", False),
         "sharing": torch.multiprocessing.get_sharing_strategy(),
     }
 
