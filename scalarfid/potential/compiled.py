@@ -23,9 +23,9 @@ from scalarfid.potential.core import Potential
 
 FIELDS = ("pos", "cell", "pbc", "edge_index", "unit_shifts", "batch", "ptr")
 STEP = 1.25
-"""A size is at most so many times what is in it, and a smaller batch takes a size that is at most twice as large."""
-MOST = 6
-"""Sizes that are compiled; batches that fit none are then computed as without compiling."""
+"""Sizes grow by so much."""
+MOST = 8
+"""Sizes that are compiled; batches of others are then computed as without compiling."""
 TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
 """Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
 Sizes = tuple[int, int, int]
@@ -68,12 +68,10 @@ class Compiled:
         return out if create_graph else {key: value.detach() for key, value in out.items()}
 
     def _sizes(self, counts: Sizes, kind: tuple[bool, bool]) -> Sizes | None:
-        """The smallest of the sizes in use that holds a batch and is no more than twice as large, else a new one."""
-        used = sorted(key[0] for key in self._functions if key[1:] == kind)
-        for sizes in used:
-            if all(n <= size for n, size in zip(needed(counts), sizes, strict=True)) and sizes[1] <= 2 * counts[1] + 64:
-                return sizes
-        return None if len(used) == MOST else tuple(map(rounded, needed(counts)))
+        """The sizes for a batch, which do not depend on the batches before it; None for one size too many."""
+        sizes = tuple(map(rounded, needed(counts)))
+        used = {key[0] for key in self._functions if key[1:] == kind}
+        return sizes if sizes in used or len(used) < MOST else None
 
     def _prepare(self, key: tuple[Any, ...], tensors: list[Tensor], batch: Batch) -> bool:
         """Compile for a size and compare; on failure say why and stop compiling."""

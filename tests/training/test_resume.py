@@ -64,3 +64,15 @@ def test_after_kill_9_once_replayed(backbone, uninterrupted, tmp_path):
 @pytest.mark.slow
 def test_worker_processes_change_no_number(uninterrupted, tmp_path):
     assert_same_record(train(tmp_path, "run.workers=2").directory, uninterrupted())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_compiled_after_a_signal(tmp_path):
+    never_stopped = train(tmp_path / "one", "run.compile=true").directory
+    command = Command.start(tmp_path / "other", "run.compile=true")
+    directory = wait_for_rows(tmp_path / "other", 2, command)
+    command.end(signal.SIGINT)
+    assert "Compiled in" in command.err
+    train(tmp_path / "other", "run.compile=true")
+    assert_same_record(directory, never_stopped)
