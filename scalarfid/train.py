@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from scalarfid.config.entry import launch
-from scalarfid.deferred import defer
 from scalarfid.log import console, log, setup_logging
 from scalarfid.memory import begin_collection, hold_collection, keep_freed_memory
 from scalarfid.sweep.plugins import register
@@ -32,7 +31,6 @@ def train(cfg: DictConfig) -> None:
     setup_logging()
     keep_freed_memory()
     hold_collection()
-    defer()
     stop = StopRequest()
     try:
         with stop.listening(), contextlib.redirect_stdout(sys.stderr):  # upstream packages print when imported
