@@ -83,7 +83,7 @@ class Compiled:
             function = torch.compile(graph, dynamic=False, fullgraph=True)
             apart = self._difference(function, tensors, batch, stress=stress, create_graph=create_graph)
         except RuntimeError as error:  # what torch raises for what it cannot trace or compile, or without a compiler
-            return self._give_up(str(error).strip().splitlines()[0])
+            return self._give_up(" ".join(str(error).split())[:200])
         if not apart <= TOLERANCE[self.potential.config["dtype"]]:
             return self._give_up(f"results differ by {apart:.1e}")
         self._functions[key] = function

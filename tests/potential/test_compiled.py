@@ -90,12 +90,11 @@ def assert_conservative(compiled, graph):
 
 
 @pytest.mark.slow
-def test_without_a_compiler_it_says_so_once_and_goes_on(monkeypatch, caplog):
-    monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(inductor, "force_disable_caches", True)
+def test_without_a_compiler_it_says_so_once_and_goes_on(caplog):
     potential, graph = tiny("nequip"), graphs("H2O")
     compiled = Compiled(potential)
-    with caplog.at_level(logging.WARNING, logger="scalarfid"):
+    nowhere = inductor.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
+    with nowhere, caplog.at_level(logging.WARNING, logger="scalarfid"):
         for _ in range(2):
             assert difference(compiled(graph), potential(graph)) == 0
     (line,) = (record.getMessage() for record in caplog.records)

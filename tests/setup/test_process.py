@@ -62,7 +62,7 @@ def test_importing_the_package_and_composing_a_configuration_need_no_torch():
         (["scalarfid.train", "--help"], "probe: "),
         (["scalarfid.train", "--cfg", "job", "probe=pan"], "gate: tanh"),
         pytest.param(["scalarfid.evaluate", "--help"], "run directory or", marks=pytest.mark.slow),
-        pytest.param(["scalarfid.data", "--help"], "List datasets", marks=pytest.mark.slow),
+        pytest.param(["scalarfid.data", "--help"], "where they are and their licences", marks=pytest.mark.slow),
     ],
 )
 def test_commands_answer_from_any_folder(words, expected, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 from training.runs import Command, assert_same_record, train, wait_for_rows
@@ -22,6 +23,7 @@ def stop_in_mid_epoch(root, backbone, signum):
     while epoch < 5:
         command = Command.start(root, f"backbone={backbone}")
         directory = wait_for_rows(root, epoch + 1, command)
+        time.sleep(0.02 * epoch)
         code = command.end(signum)
         state = read(directory / "checkpoints" / "last.ckpt")
         if state["batch"] > 0:
