@@ -11,6 +11,7 @@ Edges j→i are directed to their *centre* i. What travels from the edge site to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -219,9 +220,9 @@ class EdgeSlot(nn.Module):
         self.coordination = Coordination(options, site.cutoff, site.envelope_power) if counts else None
         self.feeds_messages = attachment.has_messages
 
-    def forward(self, e: Tensor, envelope: Tensor, r: Tensor, species: Tensor, ends: Tensor) -> EdgeState:
-        """Map features e [E,F], f_c [E,1], lengths r [E,1] in Å, species [N], (centre, neighbour) [2,E] to a state."""
-        centre, neighbour = ends
+    def forward(self, e: Tensor, envelope: Tensor, r: Tensor, species: Tensor, pair: Iterable[Tensor]) -> EdgeState:
+        """Map features e [E,F], f_c [E,1], lengths r [E,1] in Å, species [N], (centre, neighbour) [E] to a state."""
+        centre, neighbour = pair
         onehot = one_hot(species, self.site.num_species, e.dtype)
         if self.coordination is None:
             reduced = torch.zeros_like(envelope)

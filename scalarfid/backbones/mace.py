@@ -134,7 +134,7 @@ class MACE(Backbone):
         envelope = model.radial_embedding.cutoff_fn(lengths)
         edge_features = model.radial_embedding.bessel_fn(lengths) * envelope
         if self.edge_slot is not None:
-            state = self.edge_slot(edge_features, envelope, lengths, inputs.species, inputs.edge_index.flip(0))
+            state = self.edge_slot(edge_features, envelope, lengths, inputs.species, (centre, neighbour))
             edge_features = state if self.edge_slot.feeds_messages else state.features
         q = None if self.readout_probes is None else window(envelope, centre, pos.shape[0])
         energies = []

@@ -56,8 +56,12 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine():
     assert found == []
 
 
+# Put together here, so that this file holds none of them.
+PATH, REGISTRY = "/".join(["", "root", "notes"]), ".".join(["pypi", "org"])
+
+
 @pytest.mark.parametrize(
-    "line", ["--index-url https://example.org/simple", "see /root/notes", "UV_INDEX=https://" + "pypi.org/simple"]
+    "line", ["--index-url https://example.org/simple", f"see {PATH}", f"UV_INDEX=https://{REGISTRY}/simple"]
 )
 def test_the_search_for_private_lines_finds_them(tmp_path, line):
     path = tmp_path / "file.txt"
