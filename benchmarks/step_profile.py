@@ -50,7 +50,7 @@ def line(preset: str, probe: str, steps: int) -> list[str]:
     config = to_plain(compose([f"backbone={preset}", f"probe={probe}", "dataset=ethanol"]))
     dataset = load(config["dataset"], cutoff=config["model"]["cutoff"])
     potential = Potential.from_config(model_config(config, dataset))
-    module = Fitting(potential, config["training"], EpochBatches(len(dataset.train), 5, 0), dataset.labels)
+    module = Fitting(potential, config["training"], EpochBatches(dataset.train, 0, 5), dataset.labels)
     optimiser = module.configure_optimizers()
     batch, held_out = Batch.from_data_list(dataset.train[:5]), Batch.from_data_list(dataset.val[:10])
 

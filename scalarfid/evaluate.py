@@ -11,7 +11,7 @@ dataset, dataset.*
 splits      comma-separated, as in splits=test (all)
 dtype       float32 or float64 (as trained)
 device      auto, cpu, cuda, cuda:1 (cpu)
-batch_size  frames at a time (10)
+batch_edges edges at a time (4000)
 out         folder for the results (evaluation/<dataset> in the run directory or beside the file)
 """
 
@@ -42,7 +42,7 @@ from scalarfid.results.tables import error_table, markdown_table
 from scalarfid.training.metrics import Errors, MeanPredictor
 from scalarfid.words import command, options_of, show_path
 
-DEFAULTS = {"model": None, "splits": None, "dtype": None, "device": "cpu", "batch_size": 10, "out": None}
+DEFAULTS = {"model": None, "splits": None, "dtype": None, "device": "cpu", "batch_edges": 4000, "out": None}
 E0_TOLERANCE = 1e-3
 """eV; energy zeros further apart than this are worth a warning."""
 
@@ -62,7 +62,7 @@ def evaluate(
     folder: str | Path,
     *,
     splits: Sequence[str] | None = None,
-    batch_size: int = 10,
+    batch_edges: int = 4000,
     device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Predict every split of a dataset and write ``errors.json``, ``errors.md`` and, by split, a plot and a table.
@@ -72,7 +72,7 @@ def evaluate(
         dataset: loaded with the potential's cutoff.
         folder: for the results; made if missing.
         splits: names of those wanted; None for all.
-        batch_size: frames at a time.
+        batch_edges: edges at a time.
         device: of the potential.
 
     Raises:
@@ -84,7 +84,7 @@ def evaluate(
     baseline = MeanPredictor.of(dataset.train, dataset.e0)
     errors, mean = {}, {}
     for name, graphs in progress(chosen.items(), "predicting", total=len(chosen)):
-        predictions = predict(potential, graphs, batch_size=batch_size, stress=stress, device=device)
+        predictions = predict(potential, graphs, batch_edges=batch_edges, stress=stress, device=device)
         errors[name] = errors_of(predictions)
         mean[name] = baseline.errors(graphs, stress=stress)
         parity_plot(folder / f"parity-{name}.png", predictions.points(), title=f"{dataset.title}, {name}")
@@ -126,8 +126,8 @@ def _run(options: Mapping[str, Any], overrides: Sequence[str]) -> Evaluation:
     _warn_of_other_zeros(potential, dataset)
     folder = Path(options["out"] or (path if path.is_dir() else path.parent) / "evaluation" / config["name"])
     splits = None if options["splits"] is None else str(options["splits"]).split(",")
-    size = int(options["batch_size"])
-    return evaluate(potential, dataset, folder, splits=splits, batch_size=size, device=device)
+    edges = int(options["batch_edges"])
+    return evaluate(potential, dataset, folder, splits=splits, batch_edges=edges, device=device)
 
 
 def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -138,8 +138,8 @@ def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
             raise ScalarFidError(f"Cannot use {word!r}: give {', '.join(DEFAULTS)} or dataset… as key=value.")
     if options["model"] is None:
         raise ScalarFidError("No model; give a run directory or a model file as model=….")
-    if not str(options["batch_size"]).isdecimal() or int(options["batch_size"]) == 0:
-        raise ScalarFidError(f"batch_size={options['batch_size']} is not a positive whole number of frames.")
+    if not str(options["batch_edges"]).isdecimal() or int(options["batch_edges"]) == 0:
+        raise ScalarFidError(f"batch_edges={options['batch_edges']} is not a positive whole number of edges.")
     if options["dtype"] not in (None, "float32", "float64"):
         raise ScalarFidError(f"dtype={options['dtype']} is not a choice; there are float32, float64.")
     return options, overrides

@@ -58,7 +58,8 @@ class TrainingConfig:
 
     max_epochs: int = MISSING
     batch_size: int = MISSING
-    eval_batch_size: int = MISSING
+    batch_edges: int | None = MISSING
+    eval_batch_edges: int = MISSING
     validate_every: int = MISSING
     loss: str = MISSING
     huber_delta: float = MISSING
@@ -143,7 +144,8 @@ BOUNDS = {
     "model.cutoff": (0, False),
     "training.max_epochs": (1, True),
     "training.batch_size": (1, True),
-    "training.eval_batch_size": (1, True),
+    "training.batch_edges": (1, True),
+    "training.eval_batch_edges": (1, True),
     "training.validate_every": (1, True),
     "training.huber_delta": (0, False),
     "training.energy_weight": (0, True),

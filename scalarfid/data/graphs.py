@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from ase import Atoms
@@ -89,3 +91,20 @@ def _label_fields(atoms: Atoms) -> dict[str, torch.Tensor]:
         fields[name] = torch.tensor(array, dtype=torch.float64)
         fields[f"has_{name}"] = torch.tensor([value is not None])
     return fields
+
+
+def by_edges(graphs: Iterable[Data], limit: int) -> Iterator[list[Data]]:
+    """Split graphs, in order, into groups of at most ``limit`` edges; a graph that has more is a group of its own.
+
+    A batch costs what its edges cost, so such batches keep time and memory flat where frames differ in size.
+    """
+    group: list[Data] = []
+    edges = 0
+    for graph in graphs:
+        if group and edges + graph.num_edges > limit:
+            yield group
+            group, edges = [], 0
+        group.append(graph)
+        edges += graph.num_edges
+    if group:
+        yield group

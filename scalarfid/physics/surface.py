@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
@@ -12,10 +12,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch
 
 from scalarfid.calculator import ScalarFidCalculator
-from scalarfid.data import build_graph
+from scalarfid.data import build_graph, by_edges
 from scalarfid.data.reference import reference
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential
@@ -78,7 +78,7 @@ class OfPotential:
         """Answer for every frame, in batches."""
         device = self.potential.e0.device
         energy, forces, stresses = [], [], []
-        for graphs in _by_edges([build_graph(atoms, self.potential.cutoff) for atoms in frames], self.max_edges):
+        for graphs in by_edges([build_graph(atoms, self.potential.cutoff) for atoms in frames], self.max_edges):
             out = self.potential(Batch.from_data_list(graphs).to(device), stress=stress)
             found = {key: value.cpu().numpy() for key, value in out.items()}
             energy.append(found["energy"])
@@ -153,17 +153,3 @@ def surface(of: Potential | Calculator | str, *, dtype: str = "float64") -> Surf
     if isinstance(of, Calculator):
         return OfCalculator(of)
     raise ScalarFidError(f"{of!r} is no potential-energy surface; give a potential, an ASE calculator or a name.")
-
-
-def _by_edges(graphs: Sequence[Data], limit: int) -> Iterator[list[Data]]:
-    """Split graphs, in order, into groups of at most ``limit`` edges (one graph may have more)."""
-    group: list[Data] = []
-    edges = 0
-    for graph in graphs:
-        if group and edges + graph.num_edges > limit:
-            yield group
-            group, edges = [], 0
-        group.append(graph)
-        edges += graph.num_edges
-    if group:
-        yield group

@@ -8,7 +8,8 @@ is compiled for fixed sizes, so batches are padded to a few of them by atoms and
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,9 @@ FIELDS = ("pos", "cell", "pbc", "edge_index", "unit_shifts", "batch", "ptr")
 STEP = 1.25
 """Sizes grow by so much."""
 MOST = 8
-"""Sizes that are compiled; batches of others are then computed as without compiling."""
+"""Sizes that are compiled where nobody knows what comes; batches of others are then computed as without compiling."""
+SHARE = 0.05
+"""Of a training's batches, which makes a size worth compiling."""
 TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
 """Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
 Sizes = tuple[int, int, int]
@@ -40,11 +43,14 @@ class Compiled:
 
     Args:
         potential: parameters may change afterwards, their shapes, device and precision may not.
+        batches: atoms, edges and frames of all batches to come: sizes that few of them have (:data:`SHARE`) are not
+            compiled. Unless given, the first sizes are (:data:`MOST`).
     """
 
-    def __init__(self, potential: Potential) -> None:
+    def __init__(self, potential: Potential, batches: Iterable[Sizes] | None = None) -> None:
         self.potential = potential
         self.works = True
+        self.chosen = None if batches is None else recurring(batches)
         self._functions: dict[tuple[Any, ...], Any] = {}
 
     def __call__(self, graph: Any, *, stress: bool = False, create_graph: bool = False) -> dict[str, Tensor]:
@@ -68,8 +74,10 @@ class Compiled:
         return out if create_graph else {key: value.detach() for key, value in out.items()}
 
     def _sizes(self, counts: Sizes, kind: tuple[bool, bool]) -> Sizes | None:
-        """The sizes for a batch, which do not depend on the batches before it; None for one size too many."""
-        sizes = tuple(map(rounded, needed(counts)))
+        """The sizes for a batch, which do not depend on the batches before it; None where they are not compiled."""
+        sizes = padded_sizes(counts)
+        if self.chosen is not None:
+            return sizes if sizes in self.chosen else None
         used = {key[0] for key in self._functions if key[1:] == kind}
         return sizes if sizes in used or len(used) < MOST else None
 
@@ -149,9 +157,16 @@ def _join(graph: fx.Graph) -> None:
     graph.eliminate_dead_code()
 
 
-def needed(counts: Sizes) -> Sizes:
-    """Room for a batch: two atoms and a frame more, which padded edges join."""
-    return counts[0] + 2, counts[1], counts[2] + 1
+def padded_sizes(counts: Sizes) -> Sizes:
+    """Sizes with room for a batch of so many atoms, edges and frames: two atoms and a frame more, for padded edges."""
+    atoms, edges, frames = counts
+    return rounded(atoms + 2), rounded(edges), rounded(frames + 1)
+
+
+def recurring(batches: Iterable[Sizes]) -> set[Sizes]:
+    """Sizes that at least :data:`SHARE` of the batches have."""
+    found = Counter(map(padded_sizes, batches))
+    return {sizes for sizes, count in found.items() if count >= SHARE * found.total()}
 
 
 def rounded(count: int) -> int:

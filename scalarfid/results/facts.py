@@ -113,8 +113,10 @@ def _budget(training: Any) -> str | None:
     if not training:
         return None
     weights = ", ".join(f"{name} {training.get(f'{name}_weight')}" for name in ("energy", "forces", "stress"))
+    edges = training.get("batch_edges")
+    batches = f"batches of {training.get('batch_size')}" if edges is None else f"batches of about {edges} edges"
     return (
-        f"{training.get('max_epochs')} epochs, batches of {training.get('batch_size')}, {training.get('optimizer')}, "
+        f"{training.get('max_epochs')} epochs, {batches}, {training.get('optimizer')}, "
         f"learning rate {training.get('lr')}, {training.get('loss')} loss with weights {weights}"
     )
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch_geometric.data import Batch, Data
 
+from scalarfid.data import by_edges
 from scalarfid.potential import Potential
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -83,14 +84,14 @@ class Predictions:
 
 
 def predict(
-    potential: Potential, graphs: Sequence[Data], *, batch_size: int = 10, stress: bool = False, device: str = "cpu"
+    potential: Potential, graphs: Sequence[Data], *, batch_edges: int = 4000, stress: bool = False, device: str = "cpu"
 ) -> Predictions:
     """Evaluate a potential on labelled graphs.
 
     Args:
         potential: on ``device``.
         graphs: at least one, of :func:`scalarfid.data.build_graph`.
-        batch_size: frames at a time; changes nothing but speed and memory.
+        batch_edges: edges at a time; changes nothing but speed and memory.
         stress: whether stress is wanted.
         device: of the potential.
 
@@ -100,8 +101,8 @@ def predict(
     labels = ("energy", "forces", "stress") if stress else ("energy", "forces")
     reference, predicted = ({label: [] for label in labels} for _ in range(2))
     isolated = []
-    for start in range(0, len(graphs), batch_size):
-        batch = Batch.from_data_list(list(graphs[start : start + batch_size])).to(device)
+    for chunk in by_edges(graphs, batch_edges):
+        batch = Batch.from_data_list(chunk).to(device)
         out = potential(batch, stress=stress)
         node_e0 = potential.e0[potential.species(batch.z)]
         isolated.append(node_e0.new_zeros(batch.num_graphs).index_add(0, batch.batch, node_e0))

@@ -129,7 +129,8 @@ def start_from(module: Fitting, state: dict[str, Any], origin: Path) -> None:
             f"training.resume_from={origin} has done {state['epoch']} epochs; training.max_epochs="
             f"{module.settings['max_epochs']} leaves nothing to do."
         )
-    same_batches = yaml.safe_load(state["config"])["training"]["batch_size"] == module.settings["batch_size"]
+    before = yaml.safe_load(state["config"])["training"]
+    same_batches = all(before.get(key) == module.settings[key] for key in ("batch_size", "batch_edges"))
     place = {} if same_batches else {"batch": 0}
     restore(module, state | place | {"stopped": False, "best": asdict(Best()), "early_stopping": {}})
     module.plateau.best = math.inf

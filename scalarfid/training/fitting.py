@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 
 from scalarfid.data import Dataset
-from scalarfid.training.batches import loader
+from scalarfid.training.batches import in_order, loader
 from scalarfid.training.module import Fitting
 
 LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
@@ -58,8 +58,8 @@ def fit(
         root: Lightning's directory, where it writes nothing.
     """
     settings = module.settings
-    train = loader(dataset.train, module.batches, batch_size=settings["batch_size"], workers=workers)
-    val = loader(dataset.val, None, batch_size=settings["eval_batch_size"], workers=workers)
+    train = loader(dataset.train, module.batches, workers)
+    val = loader(dataset.val, in_order(dataset.val, settings["eval_batch_edges"]), workers)
     with _quiet():
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",

@@ -15,6 +15,7 @@ import torchmetrics
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from scalarfid.data import by_edges
 from scalarfid.training.binned import BinnedErrors
 
 QUANTITIES = {"energy": "energy_per_atom", "forces": "forces", "stress": "stress"}
@@ -103,7 +104,7 @@ def errors_of(
     potential: nn.Module,
     graphs: Sequence[Data],
     *,
-    batch_size: int = 10,
+    batch_edges: int = 4000,
     stress: bool = False,
     device: Any = None,
     binned: BinnedErrors | None = None,
@@ -113,14 +114,13 @@ def errors_of(
     Args:
         potential: maps a batch to energy, forces and stress.
         graphs: of :func:`scalarfid.data.build_graph`.
-        batch_size: frames at a time; changes nothing but speed and memory.
+        batch_edges: edges at a time; changes nothing but speed and memory.
         stress: whether stress is wanted.
         device: where the potential is; None for the CPU.
         binned: is given the force errors, to sort them.
     """
     errors = Errors(QUANTITIES if stress else ("energy", "forces"))
-    for start in range(0, len(graphs), batch_size):
-        chunk = list(graphs[start : start + batch_size])
+    for chunk in by_edges(graphs, batch_edges):
         batch = Batch.from_data_list(chunk)
         batch = batch if device is None else batch.to(device)
         deltas = residuals(potential(batch, stress=stress), batch)
@@ -167,4 +167,4 @@ class MeanPredictor:
 
     def errors(self, graphs: Sequence[Data], *, stress: bool = False) -> dict[str, float]:
         """Errors on labelled graphs, named as those of a potential."""
-        return errors_of(self, graphs, stress=stress, batch_size=100)  # type: ignore[arg-type]
+        return errors_of(self, graphs, stress=stress)  # type: ignore[arg-type]

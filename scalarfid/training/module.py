@@ -57,7 +57,7 @@ class Fitting(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.potential = potential
-        self.trained = faster(potential) if compiles else potential.forward
+        self.trained = faster(potential, batches.counts(settings["max_epochs"])) if compiles else potential.forward
         self.settings = settings
         self.batches = batches
         self.labels = frozenset(labels)

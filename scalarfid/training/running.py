@@ -128,7 +128,8 @@ def _train(
     """Everything that can be wrong is found before the first file is written."""
     device = device_of(config["run"]["device"], "run.device")
     potential = Potential.from_config(model_config(config, dataset))
-    batches = EpochBatches(len(dataset.train), config["training"]["batch_size"], config["seed"])
+    sizes = {key: config["training"][key] for key in ("batch_size", "batch_edges")}
+    batches = EpochBatches(dataset.train, config["seed"], **sizes)
     compiles = config["run"]["compile"]
     module = Fitting(potential, config["training"], batches, dataset.labels, compiles=compiles)
     anew = config["run"]["force"] and not _requeued(directory)
@@ -193,11 +194,11 @@ def _conclude(
     began = time.monotonic()
     potential = checkpoint.restore_best(module, directory.checkpoints / checkpoint.BEST).to(device)
     splits = {"train": dataset.train, "val": dataset.val, **dataset.test}
-    stress, size = "stress" in dataset.labels, config["training"]["eval_batch_size"]
+    stress, edges = "stress" in dataset.labels, config["training"]["eval_batch_edges"]
     baseline = MeanPredictor.of(dataset.train, dataset.e0)
     bar = progress(splits.items(), "errors", total=len(splits), disable=not config["run"]["progress"])
     binned = {name: BinnedErrors(config["model"]["cutoff"]) for name in dataset.test}
-    options = {"batch_size": size, "stress": stress, "device": device}
+    options = {"batch_edges": edges, "stress": stress, "device": device}
     metrics = {k: errors_of(potential, graphs, binned=binned.get(k), **options) for k, graphs in bar}
     summary = summarise(
         config, dataset, potential, directory,

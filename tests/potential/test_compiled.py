@@ -12,7 +12,7 @@ from checks import batch
 from potentials import BACKBONES, tiny
 from torch._inductor import config as inductor
 
-from scalarfid.potential.compiled import FIELDS, Compiled, difference, needed, padded, rounded, traced
+from scalarfid.potential.compiled import FIELDS, Compiled, difference, padded, padded_sizes, recurring, rounded, traced
 
 
 def graphs(*names, seed=0):
@@ -32,7 +32,7 @@ def test_sizes_grow_in_steps_and_hold_what_is_needed():
     sizes = [rounded(n) for n in range(1, 3000)]
     assert all(n <= size <= max(n + 8, 1.25 * n) for n, size in enumerate(sizes, 1))
     assert len(set(sizes)) < 30
-    assert needed((45, 360, 5)) == (47, 360, 6)
+    assert padded_sizes((45, 360, 5)) == (rounded(47), rounded(360), rounded(6))
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -100,3 +100,11 @@ def test_without_a_compiler_it_says_so_once_and_goes_on(caplog):
     (line,) = (record.getMessage() for record in caplog.records)
     assert line.startswith("Not compiled, it goes on without: ")
     assert len(line.splitlines()) == 1
+
+
+def test_sizes_that_hardly_come_are_not_worth_compiling():
+    rare, often = (6, 20, 1), (60, 400, 5)
+    assert recurring([often] * 96 + [rare] * 4) == {padded_sizes(often)}
+    assert recurring([often] * 95 + [rare] * 5) == {padded_sizes(often), padded_sizes(rare)}
+    potential, graph = tiny("mace"), graphs("H2O")
+    assert difference(Compiled(potential, [often])(graph), potential(graph)) == 0  # of no such size: not compiled

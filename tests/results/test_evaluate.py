@@ -80,7 +80,7 @@ def test_help_says_what_the_words_mean(capsys):
         (["dataset.path=missing.xyz"], "missing.xyz"),
         (["splits=test_600K"], "no frames in 'test_600K'"),
         (["dtype=float16"], "dtype=float16 is not a choice"),
-        (["batch_size=0"], "batch_size=0 is not"),
+        (["batch_edges=0"], "batch_edges=0 is not"),
         (["device=gpu"], "device=gpu is not a device"),
         (["training.lr=1"], "Cannot use 'training.lr=1'"),
     ],

@@ -18,11 +18,11 @@ def graphs(dataset):
 
 @pytest.fixture(scope="module")
 def predictions(potential, graphs):
-    return predict(potential, graphs, batch_size=4, stress=True)
+    return predict(potential, graphs, batch_edges=200, stress=True)
 
 
-def test_batch_size_changes_nothing(potential, graphs, predictions):
-    one_by_one = predict(potential, graphs, batch_size=1, stress=True)
+def test_the_size_of_batches_changes_nothing(potential, graphs, predictions):
+    one_by_one = predict(potential, graphs, batch_edges=1, stress=True)
     for label, values in predictions.predicted.items():
         np.testing.assert_allclose(one_by_one.predicted[label], values, atol=1e-12)
 

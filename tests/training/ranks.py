@@ -39,7 +39,7 @@ def fitting(root, backbone):
     with torch.no_grad():
         for parameter in potential.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
-    batches = EpochBatches(len(dataset.train), 4, config["seed"])
+    batches = EpochBatches(dataset.train, config["seed"], 4)
     return Fitting(potential, config["training"], batches, dataset.labels), dataset.train[:4]
 
 

@@ -87,11 +87,11 @@ def test_a_bin_carries_its_lower_end_and_holds_it(distance, lower):
     assert table["nearest_neighbour"].tolist() == [lower, lower]
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 10])
-def test_bins_are_means_over_their_atoms_and_add_up_to_the_whole(batch_size):
+@pytest.mark.parametrize("batch_edges", [1, 200, 4000])
+def test_bins_are_means_over_their_atoms_and_add_up_to_the_whole(batch_edges):
     atoms = list(FRAMES.values())
     graphs = [labelled(frame, seed) for seed, frame in enumerate(atoms)]
-    overall, binned = measured(graphs, batch_size=batch_size)
+    overall, binned = measured(graphs, batch_edges=batch_edges)
     errors = np.concatenate([graph.forces.numpy() for graph in graphs])
     by_hand = [surroundings_by_hand(frame, CUTOFF) for frame in atoms]
     keys = {
@@ -116,7 +116,7 @@ def test_frames_without_forces_are_passed_over():
     with_forces = [labelled(FRAMES["ethanol"], 1), labelled(FRAMES["Si"], 2)]
     without = [labelled(FRAMES["Ag crystal"], forces=False), labelled(FRAMES["ethanol"], forces=False)]
     mixed = [without[0], with_forces[0], without[1], with_forces[1]]
-    assert measured(mixed, batch_size=3)[1] == measured(with_forces)[1]
+    assert measured(mixed, batch_edges=200)[1] == measured(with_forces)[1]
     assert measured(without)[1] == {}
 
 
