@@ -1,29 +1,32 @@
 #!/usr/bin/env bash
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
-# ones go on. Every cell is trained by the code of one commit, so that all may be compared.
+# ones go on. All cells of a set are trained by the code of one commit, so that they may be compared.
 # Usage: experiments/ablation/run.sh [step …]   steps: first more parts lif others aspirin reference (all); JOBS=2 trains two at a time
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-commit=f872ab9
-code=$root/runs/code-$commit
 python=${PYTHON:-$root/.venv/bin/python}
-export here code python OMP_NUM_THREADS=1
+export here root python OMP_NUM_THREADS=1
+
+# commit_of SET: whose code trains it; Ag keeps the one it was begun with. how SET: steps compiled or not
+commit_of() { case $1 in ag) echo f872ab9 ;; *) echo 3a672d1 ;; esac; }
+how() { case $1 in ag) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
 
 # cell SET BACKBONE SEED PROBE: train it unless it is kept, and keep what the report reads
 cell() {
-  local found name=${2%_small}-$4-$1-s$3
+  local found name=${2%_small}-$4-$1-s$3 code
+  code=$root/runs/code-$(commit_of "$1")
   if ! compgen -G "$here/cells/$name-*/summary.json" >/dev/null; then
     echo "$(date +%T) $name"
     found=$(cd "$code" && "$python" -m scalarfid.train +experiment=ablation_small dataset="$1" backbone="$2" seed="$3" \
-      probe="$4" run.threads=1 run.progress=false run.device=cpu 2>"$here/cells/$name.log") || return 1
+      probe="$4" "$(how "$1")" run.threads=1 run.progress=false run.device=cpu 2>"$here/cells/$name.log") || return 1
     mkdir -p "$here/cells/$(basename "$found")"
     cp "$code/$found"/{summary.json,status.json,config.yaml} "$here/cells/$(basename "$found")/"
     rm "$here/cells/$name.log"
   fi
 }
-export -f cell
+export -f cell commit_of how
 
 # grid SETS BACKBONES SEEDS PROBES: one line a cell; the probes of one seed stay together
 grid() {
@@ -47,7 +50,9 @@ cells() {
   esac
 }
 
-[ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$commit"
+for commit in $(commit_of ag) $(commit_of others); do
+  [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
+done
 mkdir -p "$here/cells"
 [ $# -gt 0 ] || set -- first more parts lif others aspirin reference
 for step in "$@"; do

