@@ -211,9 +211,10 @@ def gradients(parameters: Mapping[str, Tensor], out: Mapping[str, Tensor]) -> di
     return dict(zip(named, found, strict=True))
 
 
-def _moved(parameter: Tensor, generator: torch.Generator) -> Tensor:
+def _moved(parameter: nn.Parameter, generator: torch.Generator) -> nn.Parameter:
+    """A parameter too: for a plain tensor the compiler would begin again."""
     noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
-    return (parameter.detach() + 0.1 * noise).requires_grad_(parameter.requires_grad)
+    return nn.Parameter(parameter.detach() + 0.1 * noise, requires_grad=parameter.requires_grad)
 
 
 def difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
