@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
 # ones go on. All cells of a set are trained by the code of one commit, so that they may be compared.
-# Usage: experiments/ablation/run.sh [step …]   steps: first more parts lif others aspirin reference (all); JOBS=2 trains two at a time
+# Usage: experiments/ablation/run.sh [step …]   steps: ethanol ag si parts lif others aspirin reference (all); JOBS=2 trains two at a time
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,7 +10,7 @@ python=${PYTHON:-$root/.venv/bin/python}
 export here root python OMP_NUM_THREADS=1
 
 # commit_of SET: whose code trains it; Ag keeps the one it was begun with. how SET: steps compiled or not
-commit_of() { case $1 in ag) echo f872ab9 ;; *) echo 3a672d1 ;; esac; }
+commit_of() { case $1 in ag) echo f872ab9 ;; *) echo 17bad1a ;; esac; }
 how() { case $1 in ag) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
 
 # cell SET BACKBONE SEED PROBE: train it unless it is kept, and keep what the report reads
@@ -39,9 +39,8 @@ grid() {
 cells() {
   local three="none mlp pan+pgs"
   case $1 in
-    first) grid "rmd17_ethanol ag si" mace_small "0 1 2" "$three" ;;
-    more) grid "ag rmd17_ethanol si" mace_small "3 4" "$three" ;;
-    parts) grid "rmd17_ethanol ag si" mace_small "0 1 2 3 4" "mlp_pan pan mlp_pgs pgs" ;;
+    ethanol | ag | si) grid "${1/ethanol/rmd17_ethanol}" mace_small "0 1 2 3 4" "$three" ;;
+    parts) grid "ag rmd17_ethanol si" mace_small "0 1 2 3 4" "mlp_pan pan mlp_pgs pgs" ;;
     lif) grid lif mace_small "0 1 2 3 4" "$three" ;;
     others) grid "rmd17_ethanol ag" "nequip_small allegro_small" "0 1 2" "$three" ;;
     aspirin) grid rmd17_aspirin mace_small "0 1 2 3 4" "$three" ;;
@@ -54,7 +53,7 @@ for commit in $(commit_of ag) $(commit_of others); do
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
 mkdir -p "$here/cells"
-[ $# -gt 0 ] || set -- first more parts lif others aspirin reference
+[ $# -gt 0 ] || set -- ethanol ag si parts lif others aspirin reference
 for step in "$@"; do
   # shellcheck disable=SC2016
   cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||
