@@ -88,6 +88,11 @@ def ours(case: Case, seed: int) -> list[str]:
     return ["-m", "scalarfid.train", *words(case.preset, case.epochs), f"seed={seed}", *place]
 
 
+def compiled(case: Case, seed: int) -> list[str]:
+    """The same with compiled steps."""
+    return [*ours(case, seed), "run.compile=true", "run.experiment=compiled"]
+
+
 def upstream(case: Case, seed: int) -> list[str]:
     """Command of the backbone's own trainer; what it writes lies in :func:`place`."""
     folder = place(case, seed)
