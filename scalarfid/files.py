@@ -15,7 +15,7 @@ from scalarfid.errors import ScalarFidError
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, remedy: str = "choose another folder") -> Iterator[Path]:
     """Give a temporary path beside ``target``, renamed to it when the block ends well and removed when it does not.
 
     The temporary name keeps the suffix, by which matplotlib and pandas choose the format.
@@ -29,7 +29,7 @@ def replacing(target: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(target)
     except OSError as error:
-        raise ScalarFidError(f"Cannot write {target}: {error.strerror or error}; choose another folder.") from error
+        raise ScalarFidError(f"Cannot write {target}: {error.strerror or error}; {remedy}.") from error
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock
 
+from scalarfid import files
 from scalarfid.errors import ScalarFidError
 
 DEFAULT = "~/.cache/scalarfid"
+REMEDY = "free some space or set dataset.cache elsewhere"
 
 
 def cache_folder(configured: str | None) -> Path:
@@ -29,8 +30,7 @@ def writing(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = "free some space or set dataset.cache elsewhere"
-        raise ScalarFidError(f"cannot write {target}: {error.strerror or error}; {remedy}") from error
+        raise ScalarFidError(f"Cannot write {target}: {error.strerror or error}; {REMEDY}.") from error
 
 
 @contextmanager
@@ -46,18 +46,9 @@ def locked(target: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target``; renamed to it when the block ends well, removed when it does not."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            os.replace(temporary, target)
-    finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            temporary.unlink()
+def replacing(target: Path) -> AbstractContextManager[Path]:
+    """:func:`scalarfid.files.replacing` for files of the cache."""
+    return files.replacing(target, remedy=REMEDY)
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

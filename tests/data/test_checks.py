@@ -86,7 +86,7 @@ def test_bad_input_is_one_clear_line(case, write, tmp_path):
     with pytest.raises(ScalarFidError, match=message) as caught:
         load(named("file", path=path, cache=str(cache), **options), cutoff=4.0)
     assert "\n" not in str(caught.value)
-    assert not [name for name in cache.rglob("*") if name.suffix == ".part"]
+    assert not [name for name in cache.rglob("*") if ".partial" in name.name]
 
 
 def test_a_small_net_force_is_a_warning(write, tmp_path, caplog):

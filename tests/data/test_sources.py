@@ -124,7 +124,7 @@ def test_a_wrong_checksum_is_refused_and_nothing_stays(server, tmp_path):
     config = published(server, xyz(5), checksums={"set.xyz": "sha256:0123"}) | {"cache": str(tmp_path)}
     with pytest.raises(ScalarFidError, match=r"expected 0123…: it is damaged"):
         load(config, cutoff=4.0)
-    assert not list(tmp_path.rglob("*.xyz")) + list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.xyz")) + list(tmp_path.rglob("*.partial*"))
 
 
 def test_a_broken_connection_is_refused_and_nothing_stays(server, tmp_path):
@@ -225,7 +225,7 @@ def test_an_unknown_molecule_names_the_others(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ScalarFidError, match=r"cannot write .*file: .*; free some space or set dataset.cache"):
+    with pytest.raises(ScalarFidError, match=r"Cannot write .*file: .*; free some space or set dataset.cache"):
         load(named("ethanol", cache=str(tmp_path / "file")), cutoff=4.0)
 
 
@@ -244,7 +244,7 @@ def test_a_full_cache_is_refused_and_leaves_no_half_written_file(full_disk, serv
         lambda: load(named("ethanol", cache=str(tmp_path)), cutoff=4.0),
         lambda: download(f"{server.address}/a", tmp_path / "a", None),
     ):
-        with pytest.raises(ScalarFidError, match=r"cannot write .*[Ff]ile too large.*; free some space"):
+        with pytest.raises(ScalarFidError, match=r"Cannot write .*[Ff]ile too large.*; free some space"):
             fill()
     assert files_below(tmp_path) == []
     full_disk()
