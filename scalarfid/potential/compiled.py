@@ -65,13 +65,7 @@ class Compiled:
         key = (sizes, stress, create_graph)
         if key not in self._functions and not self._prepare(key, tensors, batch):
             return self(batch, stress=stress, create_graph=create_graph)
-        return self._unpadded(self._functions[key](tensors, list(self.potential.parameters())), counts, create_graph)
-
-    @staticmethod
-    def _unpadded(found: Mapping[str, Tensor], counts: Sizes, create_graph: bool) -> dict[str, Tensor]:
-        per_atom = ("node_energy", "forces")
-        out = {key: value[: counts[0] if key in per_atom else counts[2]] for key, value in found.items()}
-        return out if create_graph else {key: value.detach() for key, value in out.items()}
+        return _called(self._functions[key], tensors, self.potential.parameters(), counts, create_graph=create_graph)
 
     def _sizes(self, counts: Sizes, kind: tuple[bool, bool]) -> Sizes | None:
         """The sizes for a batch, which do not depend on the batches before it; None where they are not compiled."""
@@ -104,7 +98,7 @@ class Compiled:
         named = dict(self.potential.named_parameters())
         moved = {name: _moved(parameter, generator) for name, parameter in named.items()}
         counts = batch.num_nodes, batch.num_edges, batch.num_graphs
-        found = self._unpadded(function(tensors, list(moved.values())), counts, options["create_graph"])
+        found = _called(function, tensors, moved.values(), counts, create_graph=options["create_graph"])
         expected = functional_call(self.potential, moved, (batch,), options)
         if options["create_graph"]:
             found, expected = (out | gradients(moved, out) for out in (found, expected))
@@ -114,6 +108,19 @@ class Compiled:
         log.warning("Not compiled, it goes on without: %s.", reason)
         self.works = False
         return False
+
+
+def _called(
+    function: Any, tensors: list[Tensor], parameters: Iterable[Tensor], counts: Sizes, *, create_graph: bool
+) -> dict[str, Tensor]:
+    """Outputs for the atoms and frames that are no padding.
+
+    Without ``create_graph`` no gradient may be asked for: some operations of derivatives have none of their own.
+    """
+    with torch.set_grad_enabled(create_graph):
+        found = function(tensors, list(parameters))
+    per_atom = ("node_energy", "forces")
+    return {key: value[: counts[0] if key in per_atom else counts[2]] for key, value in found.items()}
 
 
 class _Derived(nn.Module):

@@ -12,6 +12,7 @@ from checks import batch
 from potentials import BACKBONES, tiny
 from torch._inductor import config as inductor
 
+from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.potential.compiled import FIELDS, Compiled, difference, padded, padded_sizes, recurring, rounded, traced
 
 
@@ -87,6 +88,16 @@ def assert_conservative(compiled, graph):
         graph.pos = start + k * step * direction
         energies.append(weight * compiled(graph, stress=True, create_graph=True)["energy"].sum())
     assert float(sum(energies) / step) == pytest.approx(float(slope), rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_compiled_calculator_serves_a_potential_that_can_be_trained_further(backbone, caplog):
+    potential, atoms = tiny(backbone, "pan+pgs", perturbed=True, dtype="float64"), molecule("CH3CH2OH")
+    forces = [ScalarFidCalculator(potential, compile=quick).get_forces(atoms) for quick in (False, True)]
+    assert "Not compiled" not in caplog.text
+    assert forces[1] == pytest.approx(forces[0], abs=1e-9)
 
 
 @pytest.mark.slow
