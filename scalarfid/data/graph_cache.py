@@ -1,4 +1,7 @@
-"""Graphs on disk: one safetensors file per (dataset fingerprint, cutoff), shared by every process that wants it."""
+"""Graphs on disk: one safetensors file per (dataset fingerprint, cutoff), shared by every process that wants it.
+
+Its arrays are memory-mapped: the processes of a machine share the pages, and those that are not needed take no memory.
+"""
 
 from __future__ import annotations
 
