@@ -11,6 +11,7 @@ diagnostics  comma-separated, or all (all)
 reference    in-process potential to compare with: ag_emt, si_sw, si_kumagai, lif_ion, xtb, none
              (the one that made the training labels, else none: only one level of theory is compared with itself)
 dtype        float64 or float32 (float64)
+compile      true: molecular dynamics by compiled steps, equal to round-off; a minute or more for every size (false)
 out          folder for the results (diagnostics/ in the run directory)
 force        true: ask again what has been answered (false)
 <name>.*     an option of a diagnostic; conf/physics/<name>.yaml has them and their defaults
@@ -55,6 +56,7 @@ DEFAULTS = {
     "diagnostics": "all",
     "reference": None,
     "dtype": "float64",
+    "compile": "false",
     "out": None,
     "force": "false",
 }
@@ -96,7 +98,8 @@ def diagnose(
     """
     potential, config = _run(path)
     system = system_of(config["dataset"], potential.elements)
-    model, reference = surface(potential, dtype=options["dtype"]), _reference(options["reference"], system)
+    model = surface(potential, dtype=options["dtype"], compile=options["compile"] == "true")
+    reference = _reference(options["reference"], system)
     model.name = path.name
     folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
     model_digest = digest(path / MODEL_FILE)
@@ -173,7 +176,8 @@ def _show(record: Mapping[str, Any], out: Console) -> None:
 def _check(options: Mapping[str, Any]) -> None:
     if options["model"] is None:
         raise ScalarFidError("No model; give a run directory as model=….")
-    for key, choices in (("dtype", ("float32", "float64")), ("force", ("true", "false"))):
+    switch = ("true", "false")
+    for key, choices in (("dtype", ("float32", "float64")), ("compile", switch), ("force", switch)):
         if options[key] not in choices:
             raise ScalarFidError(f"{key}={options[key]} is not a choice; there are {', '.join(choices)}.")
 

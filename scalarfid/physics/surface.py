@@ -68,11 +68,15 @@ class OfPotential:
         name: for tables.
         max_edges: of a batch; changes nothing but speed and memory. Small batches are faster on a CPU, large ones on a
             GPU.
+        compile: whether its calculators are compiled, for long molecular dynamics.
     """
 
-    def __init__(self, potential: Potential, name: str = "model", *, max_edges: int = 4_000) -> None:
-        self.potential, self.name, self.max_edges = potential.eval(), name, max_edges
+    def __init__(
+        self, potential: Potential, name: str = "model", *, max_edges: int = 4_000, compile: bool = False
+    ) -> None:
+        self.potential, self.name, self.max_edges, self.compile = potential.eval(), name, max_edges, compile
         self.cutoff: float | None = potential.cutoff
+        self._calculator: Calculator | None = None
 
     def __call__(self, frames: Sequence[Atoms], *, stress: bool = False) -> Answers:
         """Answer for every frame, in batches."""
@@ -87,13 +91,18 @@ class OfPotential:
         return Answers(np.concatenate(energy), forces, np.concatenate(stresses) if stress else None)
 
     def calculator(self) -> Calculator:
-        """ASE calculator in the potential's own precision."""
-        dtype, device = self.potential.config["dtype"], self.potential.e0.device
-        return ScalarFidCalculator(self.potential, dtype=dtype, device=device)
+        """ASE calculator in the potential's own precision: always the same, so that sizes are compiled once."""
+        if self._calculator is None:
+            settings = {"dtype": self.potential.config["dtype"], "device": self.potential.e0.device}
+            self._calculator = ScalarFidCalculator(self.potential, compile=self.compile, **settings)
+        return self._calculator
 
     def at(self, dtype: str) -> Surface | None:
-        """Of a copy in the other precision."""
-        return OfPotential(self.potential.with_dtype(dtype), self.name, max_edges=self.max_edges)
+        """Itself, or of a copy in the other precision."""
+        if dtype == self.potential.config["dtype"]:
+            return self
+        other = self.potential.with_dtype(dtype)
+        return OfPotential(other, self.name, max_edges=self.max_edges, compile=self.compile)
 
 
 class OfCalculator:
@@ -140,14 +149,16 @@ class OfReference(OfCalculator):
         self.mark = f"{name}-{package}-{version(package)}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
-def surface(of: Potential | Calculator | str, *, dtype: str = "float64") -> Surface:
+def surface(of: Potential | Calculator | str, *, dtype: str = "float64", compile: bool = False) -> Surface:
     """Make a surface of a potential, a calculator, or the name of an in-process reference potential.
+
+    ``dtype`` and ``compile`` are a potential's.
 
     Raises:
         ScalarFidError: no reference potential has this name.
     """
     if isinstance(of, Potential):
-        return OfPotential(of.with_dtype(dtype))
+        return OfPotential(of.with_dtype(dtype), compile=compile)
     if isinstance(of, str):
         return OfReference(of)
     if isinstance(of, Calculator):

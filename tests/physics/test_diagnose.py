@@ -14,7 +14,7 @@ import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.diagnose import main
-from scalarfid.physics import diagnostics, surface
+from scalarfid.physics import diagnostics, nve, surface
 from scalarfid.physics.surface import OfPotential
 from scalarfid.results.answers import asked
 from scalarfid.results.cells import read_cells
@@ -40,6 +40,19 @@ def test_many_frames_at_once_are_the_same_as_one_by_one():
     assert np.allclose(together.stress, alone.stress, atol=1e-14)
     for one, other in zip(together.forces, alone.forces, strict=True):
         assert np.allclose(one, other, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_compiled_molecular_dynamics_is_the_same_to_round_off():
+    potential = scalarfid.build("mace_tiny", "pan+pgs", elements=["Ag"], cutoff=5.0, dtype="float64")
+    records = []
+    for quick in (False, True):
+        one = surface(potential, compile=quick)
+        assert one.calculator() is one.at("float64").calculator()  # sizes are compiled once
+        records.append(nve.run(one, bulk("Ag").repeat(2), 1.0, nve.NveOptions(duration=0.02, settle=0.0)))
+    assert np.allclose(records[0].total, records[1].total, atol=1e-6, rtol=0)
+    assert np.ptp(records[0].kinetic) > 1
 
 
 def test_a_reference_potential_by_name_is_asked_like_any_other():
