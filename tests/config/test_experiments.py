@@ -12,7 +12,7 @@ from scalarfid.config.messages import to_plain
 from scalarfid.data.config import named, set_names
 from scalarfid.errors import ScalarFidError
 
-MOLECULE = "dataset.n_train=200 dataset.n_val=50 training.max_epochs=100 training.lr=0.05"
+MOLECULE = "dataset.n_train=200 dataset.n_val=50 training.max_epochs=300 training.lr=0.05"
 STRESS = "training.stress_weight=100 training.lr=0.04"
 BY_HAND = {
     "rmd17_ethanol": f"dataset=rmd17 dataset.molecule=ethanol {MOLECULE}",
