@@ -10,7 +10,8 @@ Our trainer also sums the errors of its training batches, which mace_run_train d
 
 Words are key=value:
 
-rows        of epoch (with start and memory), answer, probes, compiled, calculator, atoms (all)
+rows        of epoch (with start and memory), answer, probes, compiled (steps; with epoch and calculator those compiled
+            too: a minute or more for each), calculator, atoms (all)
 backbones   presets of conf/backbone (mace_small,nequip_small,allegro_small)
 probed      presets for the rows of probes (mace,nequip,allegro)
 turns       timed turns of every arm; 3 starts of every trainer (11)
@@ -88,15 +89,16 @@ def measured(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from scalarfid.bench import inference, training  # noqa: PLC0415 - import upstream packages
 
     torch.set_num_threads(1)
+    quick = "compiled" in chosen
     if "answer" in chosen:
         yield from training.answers(turns)
     for preset in options["backbones"].split(","):
         if "epoch" in chosen:
-            yield from training.measured(preset, turns, STARTS)
-        if "compiled" in chosen:
+            yield from training.measured(preset, turns, STARTS, quick=quick)
+        if quick:
             yield from inference.compiled(preset, turns, dtype)
         if "calculator" in chosen:
-            yield from inference.calculators(preset, turns, dtype)
+            yield from inference.calculators(preset, turns, dtype, quick=quick)
         if "atoms" in chosen:
             yield from inference.atoms(preset, turns, dtype)
     for preset in options["probed"].split(",") if "probes" in chosen else ():

@@ -71,13 +71,17 @@ def test_bad_words_are_one_line(word, tmp_path, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["mace", "nequip", "allegro"])
-def test_every_row_is_measured_and_written(backbone, tmp_path, monkeypatch):
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("backbone", "compiled"), [("mace", False), ("nequip", True), ("allegro", False)])
+def test_every_row_is_measured_and_written(backbone, compiled, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "STARTS", 1)
+    kinds = bench.DEFAULTS["rows"] if compiled else bench.DEFAULTS["rows"].replace("compiled,", "")
     words = [f"backbones={backbone}_tiny", f"probed={backbone}_tiny", "turns=2", f"out={tmp_path / 'bench'}"]
+    words.append(f"rows={kinds}")
     assert bench.main(words) == 0
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
-    assert {r["row"] for r in rows} == set(bench.TITLES)
+    assert {r["row"] for r in rows} == set(bench.TITLES) - (set() if compiled else {"compiled"})
+    assert any("compiled" in r["case"] for r in rows) == compiled
     assert all(r["wall"]["low"] <= r["wall"]["ratio"] <= r["wall"]["high"] for r in rows)
     (memory,) = (r["wall"]["bytes"] for r in rows if r["row"] == "memory")
     assert 1e8 < memory < 1e10
