@@ -7,9 +7,11 @@ is compiled for fixed sizes, so batches are padded to a few of them by atoms and
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,7 +85,8 @@ class Compiled:
         try:
             graph = traced(self.potential, tensors, stress=stress, create_graph=create_graph)
             function = torch.compile(graph, dynamic=False, fullgraph=True)
-            apart = self._difference(function, tensors, batch, stress=stress, create_graph=create_graph)
+            with _unlogged("torch._inductor.scheduler", "torch._inductor.utils"):  # pages, where an error comes anyway
+                apart = self._difference(function, tensors, batch, stress=stress, create_graph=create_graph)
         except RuntimeError as error:  # what torch raises for what it cannot trace or compile, or without a compiler
             return self._give_up(" ".join(str(error).split())[:200])
         if not apart <= TOLERANCE[self.potential.config["dtype"]]:
@@ -216,6 +219,19 @@ def gradients(parameters: Mapping[str, Tensor], out: Mapping[str, Tensor]) -> di
     loss = sum(value.square().sum() for key, value in out.items() if key != "energy")
     found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True, allow_unused=True)
     return dict(zip(named, found, strict=True))
+
+
+@contextmanager
+def _unlogged(*names: str) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _moved(parameter: nn.Parameter, generator: torch.Generator) -> nn.Parameter:
