@@ -74,7 +74,7 @@ def _show(words: list[str], out: Console) -> None:
     for row in measured(options):
         found.append(row | taken())
         out.print("  ".join(cells(found[-1], before)), markup=False, highlight=False, soft_wrap=True)
-    write(path, found, " ".join(words))
+        write(path, found, " ".join(words))
     show_path(out, path.with_suffix(".md"))
 
 
