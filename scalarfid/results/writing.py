@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +76,22 @@ def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
     if any(one.asked for one in about):
         write_table(physics_table(about), folder / "physics.csv")
     parts = _parts(report)
-    for figure in (figure for part in parts for figure in part.figures):
-        with replacing(folder / "figures" / f"{figure.name}.svg") as temporary:
-            temporary.write_bytes(figure.svg)
+    _write_figures({f"{figure.name}.svg": figure.svg for part in parts for figure in part.figures}, folder / "figures")
     content = {"title": _title(places), "parts": parts, "lines": LINES, "sheets": _sheets(report)}
     write_text(folder / "report.md", re.sub(r"\n{3,}", "\n\n", markdown_text(**content)))
     write_text(folder / "report.tex", latex(**content))
     write_text(report.page, html(**content))
     return report
+
+
+def _write_figures(drawn: Mapping[str, bytes], folder: Path) -> None:
+    """Write these, and remove those of an earlier report of other cells: all are called <number>-<what>.svg."""
+    for name, svg in drawn.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(svg)
+    for path in folder.glob("[0-9]*-*.svg"):
+        if path.name not in drawn:
+            path.unlink()
 
 
 def _sheets(report: Report) -> list[Sheet]:

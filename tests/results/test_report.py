@@ -105,9 +105,13 @@ def test_the_caption_says_what_varied_and_what_was_fixed(sweep, reported):
     assert "arXiv 2606.15892" in text
 
 
-def test_figures_are_the_same_for_the_same_summaries(sweep, reported, tmp_path):
+def test_figures_are_the_same_for_the_same_summaries_and_older_ones_go(sweep, reported, tmp_path):
+    (tmp_path / "figures").mkdir()
+    for name in ("9-curve-forces.svg", "mine.svg"):
+        (tmp_path / "figures" / name).write_text("older")
     assert main([str(sweep), f"out={tmp_path}"]) == 0
     figures = sorted(path.name for path in (reported / "figures").iterdir())
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == [*figures, "mine.svg"]
     kinds = ("change", "error", "curve", "cost", "by-coordination", "by-nearest_neighbour", "by-element")
     assert all(any(kind in name for name in figures) for kind in kinds)
     for name in figures:
