@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ase.build import bulk
 from ase.io import read
 from rich.console import Console
 from rich.table import Table
 from torch_geometric.data import Batch
 
 import scalarfid
-from scalarfid.bench.inference import evaluation, step
+from scalarfid.bench.inference import evaluation, silver, step
 from scalarfid.bench.timing import CLOCKS, interleaved, ratios
 from scalarfid.config import compose
 from scalarfid.data import build_graph
@@ -51,9 +50,7 @@ SITES = {
 
 def graphs(cutoff: float) -> dict[str, Batch]:
     """Return the two named graphs, each as a batch of one."""
-    silver = bulk("Ag", a=4.09) * (4, 4, 4)
-    silver.rattle(0.1, seed=0)
-    frames = {"Ag64": silver, "aspirin": read(HERE / "aspirin.xyz")}
+    frames = {"Ag64": silver(4), "aspirin": read(HERE / "aspirin.xyz")}
     return {name: Batch.from_data_list([build_graph(atoms, cutoff)]) for name, atoms in frames.items()}
 
 

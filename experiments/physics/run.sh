@@ -14,10 +14,10 @@ export OMP_NUM_THREADS=1
 
 # ask SETS WORDS…: every kept cell of these sets with seeds 0 to 2 that has its model here
 ask() {
-  local set run found=()
+  local set kept run found=()
   for set in $1; do
-    for run in "$cells"/mace-*-"$set"-s[012]-*/; do
-      for run in "$root"/runs/code-*/runs/ablation/"$(basename "$run")"; do
+    for kept in "$cells"/mace-*-"$set"-s[012]-*/; do
+      for run in "$root"/runs/code-*/runs/ablation/"$(basename "$kept")"; do
         [ -f "$run/model.safetensors" ] && found+=("$run")
       done
     done
