@@ -18,7 +18,7 @@ BY_HAND = {
     "rmd17_ethanol": f"dataset=rmd17 dataset.molecule=ethanol {MOLECULE}",
     "rmd17_aspirin": f"dataset=rmd17 dataset.molecule=aspirin {MOLECULE}",
     "ag": "dataset=ag training.max_epochs=15 training.batch_size=1 training.lr=0.04",
-    "si": f"dataset=si training.max_epochs=15 training.batch_size=2 {STRESS}",
+    "si": f"dataset=si training.max_epochs=30 training.batch_size=2 {STRESS}",
     "lif": f"dataset=lif dataset.n_train=100 training.max_epochs=12 training.batch_size=1 {STRESS}",
 }
 GRIDS = ("ablation", "ablation_small", "smoke")
