@@ -8,6 +8,7 @@ import os
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
+HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # read by PyTorch
 KEPT = 1 << 29
 """Bytes of free memory that a process may hold on to."""
 
@@ -22,7 +23,7 @@ def keep_freed_memory() -> None:
     """
     if sys.platform != "linux":
         return
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    os.environ.setdefault(HUGE_PAGES, "1")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if mallopt is not None:
         mallopt(M_MMAP_MAX, 0)

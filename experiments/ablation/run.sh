@@ -10,7 +10,7 @@ python=${PYTHON:-$root/.venv/bin/python}
 export here root python OMP_NUM_THREADS=1
 
 # commit_of SET: whose code trains it; Ag keeps the one it was begun with. how SET: steps compiled or not
-commit_of() { case $1 in ag) echo f872ab9 ;; *) echo 17bad1a ;; esac; }
+commit_of() { case $1 in ag) echo f872ab9 ;; rmd17_ethanol) echo 17bad1a ;; *) echo 6519f46 ;; esac; }
 how() { case $1 in ag) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
 
 # cell SET BACKBONE SEED PROBE: train it unless it is kept, and keep what the report reads
@@ -49,7 +49,7 @@ cells() {
   esac
 }
 
-for commit in $(commit_of ag) $(commit_of others); do
+for commit in $(commit_of ag) $(commit_of rmd17_ethanol) $(commit_of others); do
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
 mkdir -p "$here/cells"

@@ -19,6 +19,7 @@ import numpy as np
 from scalarfid.bench.timing import CLOCKS, Times, ratio, ratios
 from scalarfid.bench.trainers import BATCH, FRAMES, Case, compiled, make_case, ours, upstream
 from scalarfid.errors import ScalarFidError
+from scalarfid.memory import HUGE_PAGES
 
 STOPWATCH = Path(__file__).with_name("stopwatch.py")
 STEPS = FRAMES // BATCH
@@ -36,7 +37,10 @@ class Trainer:
     def __init__(self, line: Sequence[str], folder: Path) -> None:
         (tell, told), (asked, ask) = os.pipe(), os.pipe()
         self.ask, self.tell, self.output = ask, os.fdopen(tell), folder / f"output-{time.monotonic_ns()}"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "STOPWATCH_BEGAN": repr(time.time())}
+        own = {"OMP_NUM_THREADS": "1", "STOPWATCH_BEGAN": repr(time.time())}
+        own["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")  # empty, so that compiling is timed too
+        environment = {**os.environ, **own}
+        environment.pop(HUGE_PAGES, None)  # this process asks for them, upstream's do not
         command = [sys.executable, "-W", "ignore", str(STOPWATCH), str(told), str(asked), str(STEPS), *line]
         with self.output.open("w") as output:
             self.process = subprocess.Popen(  # noqa: S603 - ours
