@@ -11,11 +11,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from scalarfid.errors import ScalarFidError
+
+REMEDY = "choose another folder"
 
 
 @contextmanager
-def replacing(target: Path, remedy: str = "choose another folder") -> Iterator[Path]:
+def writing(target: Path, remedy: str = REMEDY) -> Iterator[None]:
+    """Turn an operating system error while writing ``target`` into one line with the remedy.
+
+    Raises:
+        ScalarFidError: the operating system's reason, when the file cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ScalarFidError(f"Cannot write {target}: {error.strerror or error}; {remedy}.") from error
+
+
+@contextmanager
+def replacing(target: Path, remedy: str = REMEDY) -> Iterator[Path]:
     """Give a temporary path beside ``target``, renamed to it when the block ends well and removed when it does not.
 
     The temporary name keeps the suffix, by which matplotlib and pandas choose the format.
@@ -25,14 +42,30 @@ def replacing(target: Path, remedy: str = "choose another folder") -> Iterator[P
     """
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(target)
-    except OSError as error:
-        raise ScalarFidError(f"Cannot write {target}: {error.strerror or error}; {remedy}.") from error
+        with writing(target, remedy):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(target)
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(target: Path, remedy: str = REMEDY) -> Iterator[None]:
+    """Hold the lock of ``target`` (a file beside it) across processes, waiting for whoever has it.
+
+    Raises:
+        ScalarFidError: the operating system's reason, when there can be no such file.
+    """
+    lock = FileLock(f"{target}.lock")
+    with writing(target, remedy):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(target: Path, text: str) -> Path:

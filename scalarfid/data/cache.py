@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-
-from filelock import FileLock
 
 from scalarfid import files
 from scalarfid.errors import ScalarFidError
@@ -19,31 +16,14 @@ REMEDY = "free some space or set dataset.cache elsewhere"
 def cache_folder(configured: str | None) -> Path:
     """The folder for downloads, generated sets and graphs: ``dataset.cache`` or the default, made when missing."""
     folder = Path(configured or DEFAULT).expanduser()
-    with writing(folder):
+    with files.writing(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-@contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Turn an operating system error while writing ``target`` into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise ScalarFidError(f"Cannot write {target}: {error.strerror or error}; {REMEDY}.") from error
-
-
-@contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Hold the lock of ``target`` (a file beside it) across processes, waiting for whoever has it."""
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{target}.lock")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def locked(target: Path) -> AbstractContextManager[None]:
+    """:func:`scalarfid.files.locked` for files of the cache."""
+    return files.locked(target, remedy=REMEDY)
 
 
 def replacing(target: Path) -> AbstractContextManager[Path]:

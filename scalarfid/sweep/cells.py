@@ -34,6 +34,7 @@ class Cell:
         words: overrides that make it, as for the command line.
         config: the whole configuration as plain Python.
         path: of its run directory; None where the data cannot be loaded.
+        fingerprint: of the data.
         edges: of all training frames.
         problem: why there is no path.
     """
@@ -41,6 +42,7 @@ class Cell:
     words: tuple[str, ...]
     config: dict[str, Any]
     path: Path | None = None
+    fingerprint: str = ""
     edges: int = 0
     problem: str | None = None
 
@@ -92,7 +94,7 @@ def _cell(words: tuple[str, ...], config: dict[str, Any], known: dict[str, Facts
     if isinstance(facts, str):
         return Cell(words, config, problem=facts)
     digest = run_hash(config, fingerprint=facts.fingerprint, e0=facts.e0)
-    return Cell(words, config, run_path(config, digest), facts.edges)
+    return Cell(words, config, run_path(config, digest), facts.fingerprint, facts.edges)
 
 
 def _facts(config: Mapping[str, Any]) -> Facts | str:

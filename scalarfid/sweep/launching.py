@@ -22,6 +22,7 @@ from scalarfid.log import log, setup_logging
 from scalarfid.sweep.caught import Caught
 from scalarfid.sweep.cells import Cell, expand
 from scalarfid.sweep.ends import Attempt, End, report, settled
+from scalarfid.sweep.planned import note_planned
 from scalarfid.training.directory import HeldError
 
 Task = Callable[[DictConfig], None]
@@ -79,6 +80,7 @@ class GridLauncher(Launcher):
         """
         setup_logging()
         cells, ends = expand(job_overrides), []
+        note_planned(cells)
         todo = []
         for cell in cells:
             end = settled(cell)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import fmean
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scalarfid.files import read_json
@@ -15,21 +13,10 @@ from scalarfid.log import log, setup_logging
 from scalarfid.sweep.cells import Cell, expand
 from scalarfid.sweep.ends import End
 from scalarfid.sweep.launching import GridLauncher
+from scalarfid.sweep.times import SOURCES, Estimate, Times, work_of
+from scalarfid.sweep.worker import COMMAND
 
 STATES = ("finished", "running", "interrupted", "failed", "missing", "no data")
-SOURCES = {
-    "measured": "from finished cells of the same backbone, data and epochs",
-    "scaled": "scaled by epochs × edges from finished cells of the same backbone",
-    "scaled far": "scaled by epochs × edges from finished cells of other backbones",
-}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds of training that a cell still needs, and which of ``SOURCES`` says so; None and "" if nothing does."""
-
-    seconds: float | None
-    source: str
 
 
 class Plan(GridLauncher):
@@ -39,19 +26,21 @@ class Plan(GridLauncher):
         """List the cells of a grid."""
         setup_logging()
         cells = expand(job_overrides)
-        times = Times(cells)
-        states = [cell.state for cell in cells]
-        estimates = [Estimate(0.0, "") if state == "finished" else times.left(cell)
-                     for cell, state in zip(cells, states, strict=True)]  # fmt: skip
-        for cell, state, estimate in zip(cells, states, estimates, strict=True):
-            sys.stdout.write(f"{state:<12}{_shown(state, estimate):>9}  {cell.name}{_reason(cell)}\n")
+        times, counts, rest = Times(cells), Counter(), []
+        for cell in cells:
+            state = cell.state
+            counts[state] += 1
+            left = ""
+            if state != "finished":
+                rest.append((cell, times.left(cell)))
+                left = _shown(rest[-1][1])
+            sys.stdout.write(f"{state:<12}{left:>9}  {cell.name}{_reason(cell)}\n")
         for problem, count in Counter(cell.problem for cell in cells if cell.path is None).items():
             log.warning("%d cells have no data: %s", count, problem)
-        counts = Counter(states)
-        log.info(
-            "%d cells: %s.", len(cells), ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-        )
-        _say_the_rest([e for e, state in zip(estimates, states, strict=True) if state != "finished"])
+        said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        log.info("%d cells: %s.", len(cells), said)
+        if rest:
+            _say_the_rest(rest)
         return []
 
     def work(self, cells: Sequence[Cell]) -> Iterator[End]:  # noqa: ARG002 - a launcher's
@@ -59,76 +48,30 @@ class Plan(GridLauncher):
         yield from ()
 
 
-class Times:
-    """Training times of the finished cells of a grid and of its experiment's folder.
-
-    Args:
-        cells: of the grid.
-    """
-
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self.same: dict[tuple, list[float]] = {}
-        self.rates: dict[str, list[float]] = {}
-        for cell in cells:
-            summary = _summary(cell)
-            if summary is not None:
-                seconds = float(summary["training_time_s"])
-                self.same.setdefault(_kind(cell), []).append(seconds)
-                self.rates.setdefault(_size(cell), []).append(seconds / _work(cell))
-
-    def left(self, cell: Cell) -> Estimate:
-        """Seconds that a cell still needs, what it has done already taken off."""
-        if cell.path is None:
-            return Estimate(None, "")
-        rest = 1.0 - _done(cell)
-        if _kind(cell) in self.same:
-            return Estimate(rest * fmean(self.same[_kind(cell)]), "measured")
-        if _size(cell) in self.rates:
-            return Estimate(rest * _work(cell) * fmean(self.rates[_size(cell)]), "scaled")
-        if self.rates:
-            return Estimate(rest * _work(cell) * fmean(map(fmean, self.rates.values())), "scaled far")
-        return Estimate(None, "")
+def _say_the_rest(rest: Sequence[tuple[Cell, Estimate]]) -> None:
+    """Say how long the rest of a grid will take and what tells so, or what would."""
+    known = [estimate for _, estimate in rest if estimate.seconds is not None]
+    counts = Counter(estimate.source for estimate in known)
+    parts = [f"{counts[source]} {meaning}" for source, meaning in SOURCES.items() if counts[source]]
+    parts += [f"{len(rest) - len(known)} unknown"] if len(known) < len(rest) else []
+    log.info("Training still to do, one cell at a time: %s (%s).", _total(known), "; ".join(parts))
+    possible = [cell for cell, _ in rest if cell.path is not None]
+    if possible and not known:
+        least = min(possible, key=work_of)
+        log.info("No run in %s has finished; one that has gives an estimate. The least work:", least.path.parent)
+        log.info("python -m %s %s", COMMAND, shlex.join(least.words))
 
 
-def _summary(cell: Cell) -> dict[str, Any] | None:
-    return read_json(cell.path / "summary.json") if cell.state == "finished" else None
-
-
-def _size(cell: Cell) -> str:
-    """Backbone with its sizes."""
-    return repr(sorted(cell.config["backbone"].items()))
-
-
-def _kind(cell: Cell) -> tuple:
-    """What sets the time of a cell apart from the probe and the seed: backbone, edges, epochs."""
-    return _size(cell), cell.edges, cell.config["training"]["max_epochs"]
-
-
-def _work(cell: Cell) -> float:
-    """Epochs × edges of the training frames."""
-    return cell.config["training"]["max_epochs"] * max(cell.edges, 1)
-
-
-def _done(cell: Cell) -> float:
-    """Fraction of the epochs that an unfinished cell has behind it."""
-    status: Mapping[str, Any] = read_json(Path(cell.path) / "status.json") or {}
-    return min(1.0, float(status.get("epoch") or 0) / cell.config["training"]["max_epochs"])
-
-
-def _say_the_rest(estimates: Sequence[Estimate]) -> None:
+def _total(estimates: Sequence[Estimate]) -> str:
     if not estimates:
-        return
-    known = [estimate for estimate in estimates if estimate.seconds is not None]
-    parts = [f"{count} {SOURCES[source]}" for source, count in Counter(e.source for e in known).items()]
-    parts += [f"{len(estimates) - len(known)} unknown"] if len(known) < len(estimates) else []
-    total = duration(sum(e.seconds for e in known)) if known else "unknown"
-    log.info("Training still to do, one cell at a time: %s (%s).", total, "; ".join(parts))
+        return "unknown"
+    rough = "~" * any(estimate.rough for estimate in estimates)
+    return rough + duration(sum(estimate.seconds for estimate in estimates))
 
 
-def _shown(state: str, estimate: Estimate) -> str:
-    if state == "finished":
-        return ""
-    return "unknown" if estimate.seconds is None else duration(estimate.seconds)
+def _shown(estimate: Estimate) -> str:
+    """Time of a cell, marked ``~`` if it is rough."""
+    return _total([] if estimate.seconds is None else [estimate])
 
 
 def _reason(cell: Cell) -> str:

@@ -50,7 +50,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-SlurmctldParameters=preempt_send_user_signal
+{warning}
 ReturnToService=2
 KillWait=5
 JobRequeue=1
@@ -58,6 +58,8 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=10 GraceTime=60
 PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=100 PreemptMode=OFF
 """
+USER_SIGNAL = "SlurmctldParameters=preempt_send_user_signal"
+"""A preempted job first gets the signal that it asked for; without this line it gets TERM."""
 ACCOUNTS = """
 AuthType=auth/munge
 AuthInfo=socket={run}/munge.socket
@@ -114,6 +116,23 @@ class Cluster:
         """State of a job in the queue, empty if it has left."""
         return self.ask("squeue", "--noheader", "--array", "--jobs", job, "--format", "%T", check=False)
 
+    @contextlib.contextmanager
+    def term_at_preemption(self):
+        """Preempt as SLURM does where nothing else is configured, while the context is open: TERM, then the grace."""
+        before = self.conf.read_text()
+        self.conf.write_text(before.replace(USER_SIGNAL, ""))
+        try:
+            self._reconfigure(user_signal=False)
+            yield
+        finally:
+            self.conf.write_text(before)
+            self._reconfigure(user_signal=True)
+
+    def _reconfigure(self, *, user_signal: bool) -> None:
+        self.ask("scontrol", "reconfigure")
+        asked = ("scontrol", "show", "config")
+        wait_for(lambda: ("preempt_send_user_signal" in self.ask(*asked, check=False)) is user_signal, self._logs)
+
     def start(self) -> None:
         """Start the daemons and wait for the node."""
         for name in ("run", "log", "state", "spool"):
@@ -135,6 +154,7 @@ class Cluster:
         kilobytes = int(Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0])
         facts = {
             "host": self.host, "cpus": os.cpu_count(), "memory": kilobytes // 1024 - 1024, "ports": free_ports(3),
+            "warning": USER_SIGNAL,
             **{name: self.folder / name for name in ("run", "log", "state", "spool")},
         }  # fmt: skip
         self.port = facts["ports"][2]

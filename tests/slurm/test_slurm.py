@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +59,12 @@ class Grid:
                 [sys.executable, "-m", "scalarfid.train", *words], stdout=out, stderr=out,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
             )  # fmt: skip
+
+    def array(self):
+        """Number of the array that was submitted."""
+        said = re.compile(r"SLURM has \d+ jobs, (\d+)_")
+        wait_for(lambda: said.search(self.out.read_text()), self.out.read_text)
+        return said.search(self.out.read_text())[1]
 
     def end(self, seconds=300):
         """Exit status, and what was said on one line."""
@@ -136,6 +143,17 @@ def start_again(slurm, *jobs):
         slurm.ask("scontrol", "update", f"jobid={job}", "starttime=now+3")
 
 
+def preempt(slurm, cells, signum):
+    """An urgent job takes the node of cells that are held; each is sent a signal, saves, and makes room."""
+    urgent = slurm.ask("sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
+    for cell in cells:
+        wait_for(lambda cell=cell: cell.signalled(signum), cell.describe)
+        cell.wake()
+    for cell in cells:
+        cell.ended("interrupted")
+    wait_for(lambda: slurm.state(urgent) == "", lambda: f"urgent job: {slurm.state(urgent)}")
+
+
 def assert_undisturbed(cell, expected):
     assert cell.status["state"] == "finished"
     assert_same_record(cell.directory, expected)
@@ -203,13 +221,7 @@ def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, u
     slurm.ask("scontrol", "update", node, "state=resume")
     wandb_ids = [(cell.directory / "checkpoints" / "wandb_id").read_text() for cell in cells]
 
-    urgent = slurm.ask("sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
-    for cell in cells:
-        wait_for(lambda cell=cell: cell.signalled(signal.SIGUSR2), cell.describe)
-        cell.wake()
-    for cell in cells:
-        cell.ended("interrupted")
-    wait_for(lambda: slurm.state(urgent) == "", lambda: f"urgent job: {slurm.state(urgent)}")
+    preempt(slurm, cells, signal.SIGUSR2)
     start_again(slurm, *jobs)
     for cell, job, wandb_id in zip(cells, jobs, wandb_ids, strict=True):
         cell.ended("finished")
@@ -217,6 +229,44 @@ def test_a_plain_array_on_a_drained_node_and_preempted_by_an_urgent_job(slurm, u
         assert_undisturbed(cell, undisturbed[cell.seed])
         assert len(list(cell.directory.glob(f"wandb/offline-run-*-{wandb_id}"))) == 2
         assert len(list(cell.directory.glob("wandb/offline-run-*"))) == 2
+
+
+def test_an_array_by_submitit_preempted_where_the_cluster_sends_term(slurm, undisturbed, grid, tmp_path):
+    with slurm.term_at_preemption():
+        first = grid(tmp_path / "runs", "slurm", "seed=0,1")
+        cells = [Cell(first.root, seed) for seed in (0, 1)]
+        catch(*cells)
+        jobs, tokens = [cell.job for cell in cells], [cell.status["token"] for cell in cells]
+        preempt(slurm, cells, signal.SIGTERM)
+        start_again(slurm, *jobs)
+        code, said = first.end()
+    assert code == 0, said
+    assert "2 cells: 2 finished." in said
+    for cell, job, token in zip(cells, jobs, tokens, strict=True):
+        assert (cell.job, cell.status["token"] == token) == (job, False)  # the same job, another process
+        (log,) = first.root.glob(f"default/.sweep/submitit/{job}/*_log.err")
+        assert f"SLURM job {job} is back in the queue" in log.read_text()  # at USR2 submitit says otherwise
+        assert_undisturbed(cell, undisturbed[cell.seed])
+
+
+def test_a_cell_cancelled_while_it_waits_is_reported_and_the_launcher_ends(slurm, undisturbed, grid, tmp_path):
+    node = f"nodename={slurm.host}"
+    slurm.ask("scontrol", "update", node, "state=drain", "reason=test")
+    try:
+        first = grid(tmp_path / "runs", "slurm", "seed=0,1")
+        array = first.array()
+        assert set(slurm.state(array).split()) == {"PENDING"}
+        slurm.ask("scancel", f"{array}_1")
+    finally:
+        slurm.ask("scontrol", "update", node, "state=resume")
+    code, said = first.end()
+    assert code == 2, said
+    assert "2 cells: 1 finished; 1 failed." in said
+    reason = f"SLURM job {array}_1 left the queue before it began"
+    cells = [Cell(first.root, seed) for seed in (0, 1)]
+    assert f"error: {cells[1].directory.name}: {reason}" in said
+    assert (cells[1].status["state"], cells[1].status["error"]) == ("failed", reason)
+    assert_undisturbed(cells[0], undisturbed[0])
 
 
 def test_a_holder_counts_as_long_as_its_job_is_in_the_queue_and_runs(slurm, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import subprocess
 import sys
@@ -14,20 +13,10 @@ from sweep.grids import Runs, leave, ready, seeds, throw, words
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
-from scalarfid.log import log
 from scalarfid.sweep.cells import expand
 from scalarfid.sweep.cluster import Sbatch
 from scalarfid.sweep.ends import Attempt, GridError
 from scalarfid.sweep.launching import Serial
-
-
-@pytest.fixture
-def said(caplog, monkeypatch):
-    """What was logged, on one line."""
-    monkeypatch.setattr(log, "handlers", [logging.NullHandler()])
-    monkeypatch.setattr(log, "propagate", True)
-    caplog.set_level(logging.INFO, logger="scalarfid")
-    return lambda: " ".join(caplog.messages)
 
 
 def launch(root, task, jobs):
