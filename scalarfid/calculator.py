@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from scalarfid.data import build_graph
+from scalarfid.data import VerletList, build_graph
 from scalarfid.potential import Potential, device_of, faster, load
 
 
@@ -50,6 +50,7 @@ class ScalarFidCalculator(Calculator):
         self.potential = potential.with_dtype(dtype).to(self.device).eval()
         if self.potential is not model:  # the caller's own may go on being trained
             self.potential.requires_grad_(False)
+        self._neighbours = VerletList()
         self._compute = faster(self.potential) if compile else self.potential
 
     def calculate(
@@ -63,7 +64,7 @@ class ScalarFidCalculator(Calculator):
         periodic = bool(self.atoms.pbc.all())
         if "stress" in properties and not periodic:
             raise PropertyNotImplementedError(f"stress needs a 3-D periodic cell, not pbc={self.atoms.pbc}")
-        graph = build_graph(self.atoms, self.potential.cutoff).to(self.device)
+        graph = build_graph(self.atoms, self.potential.cutoff, labels=False, search=self._neighbours).to(self.device)
         out = self._compute(graph, stress="stress" in properties)
         values = {key: value.cpu().numpy() for key, value in out.items()}
         energy = float(values["energy"][0])

@@ -18,16 +18,24 @@ def keep_freed_memory() -> None:
 
     Tensors of 0.1 to 100 MB come and go thousands of times a second. By default glibc maps each anew, and the system
     clears every page of it: half of the time of a training step of Allegro on crystals. Here nothing is mapped by
-    itself, freed memory is taken again, and large tensors ask for huge pages (before PyTorch makes its first tensor).
-    Elsewhere than on Linux nothing is done, with another C library than glibc only the pages are asked for.
+    itself, and freed memory is taken again. Elsewhere than on glibc nothing is done but :func:`ask_for_huge_pages`.
     """
+    ask_for_huge_pages()
     if sys.platform != "linux":
         return
-    os.environ.setdefault(HUGE_PAGES, "1")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if mallopt is not None:
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, KEPT)
+
+
+def ask_for_huge_pages() -> None:
+    """Large tensors ask Linux for huge pages, unless the user said otherwise; it keeps the peak of memory down.
+
+    Heeded only before PyTorch makes its first tensor, and by processes started from now on.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault(HUGE_PAGES, "1")
 
 
 def hold_collection() -> None:

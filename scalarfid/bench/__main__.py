@@ -6,7 +6,7 @@ python -m scalarfid.bench rows=epoch,calculator backbones=mace_small turns=11
 Times are medians over turns that both sides take alternately in the same run, ratios ours by theirs with the 95 %
 interval of a bootstrap over turns; processor time suffers less than wall time from what else the machine does. Both
 sides have the same model, frames, batches, precision, one thread, averaged weights and a validation after every epoch.
-Our trainer also sums the errors of its training batches, which mace_run_train does not.
+Our trainer also sums the errors of its training batches, which the others do not.
 
 Words are key=value:
 
@@ -106,8 +106,11 @@ def measured(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def taken() -> dict[str, Any]:
-    """When a row was measured, and how busy the machine was: processes that wanted a core, in the last five minutes."""
-    return {"taken": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "load": round(os.getloadavg()[1], 1)}
+    """When and by what code a row was measured, and the processes that wanted a core in the last five minutes."""
+    from scalarfid.training.provenance import commit  # noqa: PLC0415 - not for --help
+
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    return {"taken": now, "load": round(os.getloadavg()[1], 1), "commit": (commit() or "")[:7]}
 
 
 def write(path: Path, rows: Sequence[Mapping[str, Any]], words: str) -> None:
@@ -133,7 +136,19 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]], words: str) -> None:
     write_text(path.with_suffix(".md"), head + markdown(HEADER, lines))
 
 
-HEADER = ["what", "case", "ours", "against", "ratio", "processor time", "target", "taken (UTC)", "load", "note"]
+HEADER = [
+    "what",
+    "case",
+    "ours",
+    "against",
+    "ratio",
+    "processor time",
+    "target",
+    "taken (UTC)",
+    "commit",
+    "load",
+    "note",
+]
 
 
 def cells(row: Mapping[str, Any], before: Mapping[tuple, Mapping[str, Any]], *, written: bool = False) -> list[str]:
@@ -145,7 +160,7 @@ def cells(row: Mapping[str, Any], before: Mapping[tuple, Mapping[str, Any]], *, 
     line = [TITLES[row["row"]], row["case"], amount, row["against"], _interval(found), processor]
     line.append(f"≤ {row['target']:g}")
     if written:
-        return [*line, row["taken"], f"{row['load']:g}", row.get("note", "")]
+        return [*line, row["taken"], row.get("commit", ""), f"{row['load']:g}", row.get("note", "")]
     last = before.get(_key(row))
     return [*line, f"committed: {_interval(last['wall'])}" if last else "new"]
 

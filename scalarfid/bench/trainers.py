@@ -2,8 +2,8 @@
 
 Both sides get the frames of the committed ethanol set, architecture, cutoff, E0, scale, mean number of neighbours, loss
 (mean squares, energy per atom 1 : force components 10), Adam with amsgrad at a constant rate, batch size, number of
-epochs, averaged weights, a validation after every epoch and the choice of the best by its loss; no clipping, no weight
-decay, no ZBL; float32. Initial weights and batch order are each side's own.
+epochs, averaged weights, a validation after every epoch, in one batch, and the choice of the best by its loss; no
+clipping, no weight decay, no ZBL; float32. Initial weights and batch order are each side's own.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def words(preset: str, epochs: int) -> list[str]:
     """Overrides of this project's training that both sides share."""
     plain = ["clip=null", "weight_decay=0", "warmup_steps=0", "schedule=constant", "loss=mse", "optimizer=adam_amsgrad"]
     sizes = [f"lr={LR}", f"batch_size={BATCH}", f"max_epochs={epochs}", f"ema_decay={EMA}", f"forces_weight={FORCES}"]
-    training = [f"training.{word}" for word in [*plain, *sizes, "energy_weight=1"]]
+    one = "eval_batch_edges=1000000"  # validation in one batch
+    training = [f"training.{word}" for word in [*plain, *sizes, one, "energy_weight=1"]]
     data = ["dataset=ethanol", f"dataset.n_train={FRAMES}"]
     return [f"backbone={preset}", "probe=none", *data, "model.zbl=false", *training]
 
@@ -121,7 +122,7 @@ def mace(case: Case, seed: int, folder: Path) -> list[str]:
         "compute_avg_num_neighbors": False, "avg_num_neighbors": numbers["mean_neighbours"],
         "loss": "weighted", "energy_weight": 1.0, "forces_weight": FORCES, "optimizer": "adam", "lr": LR,
         "weight_decay": 0.0, "scheduler_patience": 10**6, "patience": 10**6, "clip_grad": "None", "batch_size": BATCH,
-        "valid_batch_size": 10, "max_num_epochs": case.epochs, "ema_decay": EMA, "eval_interval": 1,
+        "valid_batch_size": len(case.dataset.val), "max_num_epochs": case.epochs, "ema_decay": EMA, "eval_interval": 1,
     }  # fmt: skip
     return [script("mace_run_train"), *(f"--{key}={value}" for key, value in options.items()), "--ema", "--save_cpu"]
 
@@ -171,7 +172,7 @@ def nequip_data(case: Case, seed: int) -> dict[str, Any]:
     """Its ``data`` section."""
     numbers, transforms = case.numbers, "nequip.data.transforms"
     names = [chemical_symbols[z] for z in numbers["elements"]]
-    batches = {"_target_": "torch.utils.data.DataLoader", "batch_size": BATCH}
+    batches = {"_target_": "torch.utils.data.DataLoader"}
     return {
         "_target_": "nequip.data.datamodule.ASEDataModule",
         "seed": seed,
@@ -181,6 +182,6 @@ def nequip_data(case: Case, seed: int) -> dict[str, Any]:
             {"_target_": f"{transforms}.ChemicalSpeciesToAtomTypeMapper", "model_type_names": names},
             {"_target_": f"{transforms}.NeighborListTransform", "r_max": numbers["cutoff"]},
         ],
-        "train_dataloader": {**batches, "shuffle": True},
-        "val_dataloader": batches,
+        "train_dataloader": {**batches, "batch_size": BATCH, "shuffle": True},
+        "val_dataloader": {**batches, "batch_size": len(case.dataset.val)},
     }

@@ -12,10 +12,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
-from torch_geometric.data import Batch
 
 from scalarfid.calculator import ScalarFidCalculator
-from scalarfid.data import build_graph, by_edges
+from scalarfid.data import build_graph, by_edges, joined
 from scalarfid.data.reference import reference
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential
@@ -83,7 +82,7 @@ class OfPotential:
         device = self.potential.e0.device
         energy, forces, stresses = [], [], []
         for graphs in by_edges([build_graph(atoms, self.potential.cutoff) for atoms in frames], self.max_edges):
-            out = self.potential(Batch.from_data_list(graphs).to(device), stress=stress)
+            out = self.potential(joined(graphs).to(device), stress=stress)
             found = {key: value.cpu().numpy() for key, value in out.items()}
             energy.append(found["energy"])
             forces += np.split(found["forces"], np.cumsum([graph.num_nodes for graph in graphs])[:-1])

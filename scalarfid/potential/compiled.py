@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import ge, itemgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch_geometric.data import Batch
 
+from scalarfid.data import joined
 from scalarfid.log import log
 from scalarfid.potential.core import Potential
 
@@ -31,6 +33,8 @@ MOST = 8
 """Sizes that are compiled where nobody knows what comes; batches of others are then computed as without compiling."""
 SHARE = 0.05
 """Of a training's batches, which makes a size worth compiling."""
+WASTE = 1.5
+"""A batch is padded to a larger size that is compiled anyway, if that has at most so many times its edges."""
 TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
 """Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
 Sizes = tuple[int, int, int]
@@ -46,18 +50,20 @@ class Compiled:
     Args:
         potential: parameters may change afterwards, their shapes, device and precision may not.
         batches: atoms, edges and frames of all batches to come: sizes that few of them have (:data:`SHARE`) are not
-            compiled. Unless given, the first sizes are (:data:`MOST`).
+            compiled, their batches are padded further (:data:`WASTE`) or computed without. Unless given, the first
+            sizes are compiled (:data:`MOST`).
     """
 
     def __init__(self, potential: Potential, batches: Iterable[Sizes] | None = None) -> None:
         self.potential = potential
         self.works = True
-        self.chosen = None if batches is None else recurring(batches)
+        self.chosen = None if batches is None else self._choose(list(batches))
         self._functions: dict[tuple[Any, ...], Any] = {}
+        self._full = False
 
     def __call__(self, graph: Any, *, stress: bool = False, create_graph: bool = False) -> dict[str, Tensor]:
         """Same as :class:`Potential` for energy and forces."""
-        batch = graph if isinstance(graph, Batch) else Batch.from_data_list([graph])
+        batch = graph if isinstance(graph, Batch) else joined([graph])
         counts = batch.num_nodes, batch.num_edges, batch.num_graphs
         sizes = self._sizes(counts, (stress, create_graph)) if self.works else None
         if sizes is None:
@@ -69,13 +75,27 @@ class Compiled:
             return self(batch, stress=stress, create_graph=create_graph)
         return _called(self._functions[key], tensors, self.potential.parameters(), counts, create_graph=create_graph)
 
+    def _choose(self, batches: list[Sizes]) -> set[Sizes]:
+        """Sizes for these batches; says for how many of them they are, and gives up where that is none."""
+        chosen = recurring(batches)
+        held = sum(holding(chosen, counts) is not None for counts in batches)
+        if held:
+            log.info("Compiling %d sizes, which hold %.0f %% of the batches.", len(chosen), 100 * held / len(batches))
+        else:
+            self._give_up("hardly any two batches have one size; batches by edges (training.batch_edges) differ less")
+        return chosen
+
     def _sizes(self, counts: Sizes, kind: tuple[bool, bool]) -> Sizes | None:
-        """The sizes for a batch, which do not depend on the batches before it; None where they are not compiled."""
-        sizes = padded_sizes(counts)
+        """The sizes for a batch; None where none is compiled. With known batches nothing depends on those before it."""
         if self.chosen is not None:
-            return sizes if sizes in self.chosen else None
+            return holding(self.chosen, counts)
         used = {key[0] for key in self._functions if key[1:] == kind}
-        return sizes if sizes in used or len(used) < MOST else None
+        if padded_sizes(counts) in used or len(used) < MOST:
+            return padded_sizes(counts)
+        if not self._full:
+            self._full = True
+            log.info("%d sizes are compiled; further ones are padded to these or computed without.", MOST)
+        return holding(used, counts)
 
     def _prepare(self, key: tuple[Any, ...], tensors: list[Tensor], batch: Batch) -> bool:
         """Compile for a size and compare; on failure say why and stop compiling."""
@@ -87,7 +107,7 @@ class Compiled:
             function = torch.compile(graph, dynamic=False, fullgraph=True)
             with _unlogged("torch._inductor.scheduler", "torch._inductor.utils"):  # pages, where an error comes anyway
                 apart = self._difference(function, tensors, batch, stress=stress, create_graph=create_graph)
-        except RuntimeError as error:  # what torch raises for what it cannot trace or compile, or without a compiler
+        except (RuntimeError, TypeError, AssertionError) as error:  # of torch: cannot trace or compile
             return self._give_up(" ".join(str(error).split())[:200])
         if not apart <= TOLERANCE[self.potential.config["dtype"]]:
             return self._give_up(f"results differ by {apart:.1e}")
@@ -177,6 +197,13 @@ def recurring(batches: Iterable[Sizes]) -> set[Sizes]:
     """Sizes that at least :data:`SHARE` of the batches have."""
     found = Counter(map(padded_sizes, batches))
     return {sizes for sizes, count in found.items() if count >= SHARE * found.total()}
+
+
+def holding(chosen: Iterable[Sizes], counts: Sizes) -> Sizes | None:
+    """The smallest of these sizes with room for a batch and at most :data:`WASTE` times its edges; None if none has."""
+    least = padded_sizes(counts)
+    roomy = [sizes for sizes in chosen if all(map(ge, sizes, least)) and sizes[1] <= WASTE * least[1]]
+    return min(roomy, key=itemgetter(1, 0, 2), default=None)
 
 
 def rounded(count: int) -> int:

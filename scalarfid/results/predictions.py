@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
-from scalarfid.data import by_edges
+from scalarfid.data import by_edges, joined
 from scalarfid.potential import Potential
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -102,7 +102,7 @@ def predict(
     reference, predicted = ({label: [] for label in labels} for _ in range(2))
     isolated = []
     for chunk in by_edges(graphs, batch_edges):
-        batch = Batch.from_data_list(chunk).to(device)
+        batch = joined(chunk).to(device)
         out = potential(batch, stress=stress)
         node_e0 = potential.e0[potential.species(batch.z)]
         isolated.append(node_e0.new_zeros(batch.num_graphs).index_add(0, batch.batch, node_e0))

@@ -12,6 +12,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from scalarfid.log import log
+from scalarfid.memory import ask_for_huge_pages
 from scalarfid.sweep.cells import Cell, with_threads
 from scalarfid.sweep.ends import Attempt, End, settled
 from scalarfid.sweep.launching import GridLauncher
@@ -57,6 +58,7 @@ class Parallel(GridLauncher):
 
     def _fill(self, waiting: deque[Cell], running: dict[ForkServerProcess, Attempt]) -> Iterator[End]:
         """Start cells as long as there are processes to spare; yield those that need none any more."""
+        ask_for_huge_pages()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOAD)
         while waiting and len(running) < self.processes:

@@ -7,11 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 from torch_geometric.data import Data
-from torch_geometric.loader import DataLoader
 
-from scalarfid.data import by_edges
+from scalarfid.data import by_edges, joined
 from scalarfid.errors import ScalarFidError
 from scalarfid.seeds import derive_seed
 
@@ -103,4 +102,4 @@ def in_order(graphs: Sequence[Data], batch_edges: int) -> list[list[int]]:
 def loader(graphs: Sequence[Data], batches: Sampler[list[int]] | list[list[int]], workers: int) -> DataLoader:
     """Load these batches of graphs. Draws nothing from the process's own generator."""
     quiet = torch.Generator().manual_seed(0)
-    return DataLoader(list(graphs), batch_sampler=batches, num_workers=workers, generator=quiet)
+    return DataLoader(list(graphs), batch_sampler=batches, num_workers=workers, generator=quiet, collate_fn=joined)

@@ -15,7 +15,7 @@ import torchmetrics
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from scalarfid.data import by_edges
+from scalarfid.data import by_edges, joined
 from scalarfid.training.binned import BinnedErrors
 
 QUANTITIES = {"energy": "energy_per_atom", "forces": "forces", "stress": "stress"}
@@ -121,7 +121,7 @@ def errors_of(
     """
     errors = Errors(QUANTITIES if stress else ("energy", "forces"))
     for chunk in by_edges(graphs, batch_edges):
-        batch = Batch.from_data_list(chunk)
+        batch = joined(chunk)
         batch = batch if device is None else batch.to(device)
         deltas = residuals(potential(batch, stress=stress), batch)
         errors.update({label: delta.cpu() for label, delta in deltas.items()})

@@ -89,7 +89,7 @@ class Fitting(pl.LightningModule):
             {"params": [p for _, p in self.potential.named_backbone_parameters() if p.requires_grad]},
             {"params": [p for _, p in self.potential.named_probe_parameters() if p.requires_grad]},
         ]
-        options = {"lr": self.settings["lr"], "weight_decay": self.settings["weight_decay"]}
+        options = {"lr": self.settings["lr"], "weight_decay": self.settings["weight_decay"], "fused": True}
         if self.settings["optimizer"] == "adamw":
             return torch.optim.AdamW(groups, **options)
         return torch.optim.Adam(groups, amsgrad=True, **options)

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from ase.data import chemical_symbols
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from scalarfid.config import SCHEMA_VERSION
-from scalarfid.data import Dataset
+from scalarfid.data import Dataset, joined
 from scalarfid.flops import count_flops
 from scalarfid.log import log
 from scalarfid.potential import Potential
@@ -94,7 +94,7 @@ def summarise(
 
 def flops_of(potential: Potential, graph: Data) -> dict[str, int]:
     """Operations of energy and forces at inference on one frame, and its size; the same frame for every arm."""
-    batch = Batch.from_data_list([graph]).to(potential.e0.device)
+    batch = joined([graph]).to(potential.e0.device)
     flops = count_flops(lambda: potential(batch))
     return {
         "matmul": flops.matmul,

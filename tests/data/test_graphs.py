@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 from torch_geometric.data import Batch
 
-from scalarfid.data import build_graph
+from scalarfid.data import build_graph, joined
 from scalarfid.data.statistics import atomic_coordination, edge_lengths, mean_coordination
 from scalarfid.errors import ScalarFidError
 
@@ -164,3 +164,11 @@ def test_coordination_of_every_atom_agrees_with_ases_neighbour_list(frame, cutof
 def test_a_switch_that_is_not_there_is_named():
     with pytest.raises(ScalarFidError, match="'bonds' is not a choice; take covalent or cutoff"):
         atomic_coordination(build_graph(bulk("Cu"), 4.0), 4.0, "bonds")
+
+
+def test_joining_gives_what_pyg_gives():
+    graphs = [build_graph(atoms, 4.0) for atoms in STRUCTURES.values()]
+    ours, theirs = joined(graphs), Batch.from_data_list(graphs)
+    assert set(ours.keys()) == set(theirs.keys())
+    assert all(torch.equal(ours[key], theirs[key]) and ours[key].dtype == theirs[key].dtype for key in theirs.keys())  # noqa: SIM118 - a batch is no mapping
+    assert (ours.num_graphs, ours.num_nodes, ours.num_edges) == (len(graphs), theirs.num_nodes, theirs.num_edges)

@@ -13,7 +13,17 @@ from potentials import BACKBONES, tiny
 from torch._inductor import config as inductor
 
 from scalarfid.calculator import ScalarFidCalculator
-from scalarfid.potential.compiled import FIELDS, Compiled, difference, padded, padded_sizes, recurring, rounded, traced
+from scalarfid.potential.compiled import (
+    FIELDS,
+    Compiled,
+    difference,
+    holding,
+    padded,
+    padded_sizes,
+    recurring,
+    rounded,
+    traced,
+)
 
 
 def graphs(*names, seed=0):
@@ -119,3 +129,21 @@ def test_sizes_that_hardly_come_are_not_worth_compiling():
     assert recurring([often] * 95 + [rare] * 5) == {padded_sizes(often), padded_sizes(rare)}
     potential, graph = tiny("mace"), graphs("H2O")
     assert difference(Compiled(potential, [often])(graph), potential(graph)) == 0  # of no such size: not compiled
+
+
+def test_a_batch_is_padded_to_the_smallest_compiled_size_if_that_wastes_little():
+    small, large = padded_sizes((60, 400, 5)), padded_sizes((75, 500, 5))
+    assert holding({large, small}, (60, 400, 5)) == holding({large, small}, (50, 330, 4)) == small
+    assert holding({large}, (60, 400, 5)) == large
+    assert holding({large, small}, (60, 100, 5)) is None  # four times its edges
+    assert holding({large, small}, (200, 400, 5)) is None  # more atoms
+
+
+def test_it_says_how_many_batches_it_compiles_for_and_that_there_are_none(caplog):
+    potential, often = tiny("mace"), (60, 400, 5)
+    with caplog.at_level(logging.INFO, logger="scalarfid"):
+        assert Compiled(potential, [often] * 24 + [(6, 20, 1)]).works
+        assert not Compiled(potential, [(10 * 2**n, 80 * 2**n, 2**n) for n in range(30)]).works
+    said, warned = (record.getMessage() for record in caplog.records)
+    assert said == "Compiling 1 sizes, which hold 96 % of the batches."
+    assert warned.startswith("Not compiled, it goes on without: hardly any two batches have one size")
