@@ -78,6 +78,8 @@ def _log_what_is_left_out(report: Report) -> None:
         log.info(
             "%s: %d cells compared, %d not, %d missing", group.title, len(group.cells), len(group.unequal), missing
         )
+    for error in report.unreadable:
+        log.warning("%s It enters no number.", error)
     if report.unfinished:
         log.info("%d runs have not ended; report.html lists them", len(report.unfinished))
 

@@ -13,6 +13,7 @@ from scalarfid.results.comparison import CLAIMED_FLOPS, CLAIMED_FOR, CLAIMS, PAP
 from scalarfid.results.facts import caption
 from scalarfid.results.groups import BARE, CONTROLS, Arm, Group
 from scalarfid.results.matched import Matched
+from scalarfid.results.summary import UnreadableError
 from scalarfid.results.tables import KINDS
 from scalarfid.results.units import MEV, Quantity, in_mev
 
@@ -181,6 +182,12 @@ def unfinished(found: Sequence[Unfinished]) -> Sheet:
     """Run directories that have not ended."""
     rows = [[run.name, run.state, NOTHING if run.epoch is None else str(run.epoch)] for run in found]
     return Sheet("Unfinished", ["run directory", "state", "epoch"], rows)
+
+
+def unreadable(found: Sequence[UnreadableError]) -> Sheet:
+    """Files that enter no number because they are damaged."""
+    rows = [[error.path.parent.name, str(error.path), error.why, error.remedy] for error in found]
+    return Sheet("Unreadable", ["run directory", "file", "why", "remedy"], rows)
 
 
 def signed(value: float, digits: int = 1) -> str:

@@ -86,9 +86,11 @@ def last_fall(cell: Cell) -> float | None:
     None without at least two validations, one before that fifth.
     """
     epochs, values = (cell.get("history", name) or [] for name in ("epoch", "val/forces_mae"))
+    if not values:
+        return None
     curve = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
     before = [value for epoch, value in curve if epoch + 1 <= (1 - TAIL) * (epochs[-1] + 1)]
-    if not before:
+    if not before or min(before) == 0.0:
         return None
     return 100.0 * (min(before) - min(value for _, value in curve)) / min(before)
 

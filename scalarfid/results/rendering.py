@@ -18,10 +18,10 @@ TEXT = {
     "arm", "against", "group", "split", "MAE of", "verdict", "change by seed (%)", "quantity", "hash", "seeds", "what",
     "cell", "probe", "what differs", "its value", "the group's value", "run directory", "state", "artefact", "better",
     "reference", "against none", "against the control", "reduced", "by seed", "change by seed", "diagnostic",
-    "the others'", "measure",
+    "the others'", "measure", "file", "why", "remedy",
 }  # fmt: skip
 """Columns of words, set to the left."""
-LONG = {"group", "cell", "run directory", "artefact", "measure"}
+LONG = {"group", "cell", "run directory", "artefact", "measure", "file", "why"}
 """Those of them that are broken into lines on a narrow screen."""
 VERDICTS = ("improves", "worse", "cannot tell", "reduces", "increases", "yes", "no")
 TEX = {

@@ -12,7 +12,7 @@ from scalarfid.log import progress
 from scalarfid.results.artefacts import Physics, physics
 from scalarfid.results.cells import Unfinished, read_cells, read_unfinished
 from scalarfid.results.comparison import Comparison, comparisons
-from scalarfid.results.content import Sheet, overview, section, unfinished
+from scalarfid.results.content import Sheet, overview, section, unfinished, unreadable
 from scalarfid.results.correlation import foretold_sheets
 from scalarfid.results.figures import pictures
 from scalarfid.results.groups import Group, groups
@@ -22,7 +22,7 @@ from scalarfid.results.panels import Picture
 from scalarfid.results.physics_figures import physics_pictures
 from scalarfid.results.physics_sheets import physics_overview, physics_section
 from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
-from scalarfid.results.summary import write_table
+from scalarfid.results.summary import UnreadableError, write_table
 
 LINES = (
     "Every number comes from the summary.json files of finished runs and the diagnostics beside them; cells.csv has "
@@ -36,10 +36,19 @@ LINES = (
 
 @dataclass(frozen=True)
 class Report:
-    """Groups with their comparisons and their physics, runs that have not ended, and where the page is."""
+    """Groups with their comparisons and their physics, what is in none of them, and where the page is.
+
+    Attributes:
+        groups: with the rows of their tables.
+        physics: of each group.
+        unreadable: damaged files.
+        unfinished: runs that have not ended.
+        page: ``report.html``.
+    """
 
     groups: list[tuple[Group, list[Comparison]]]
     physics: list[Physics]
+    unreadable: list[UnreadableError]
     unfinished: list[Unfinished]
     page: Path
 
@@ -65,12 +74,13 @@ def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
         folder: for the files; made if missing.
 
     Raises:
-        ScalarFidError: a place without finished runs, a broken summary, or a folder that cannot be written.
+        ScalarFidError: a place without finished runs, no summary that can be read, or a folder that cannot be written.
     """
     folder = Path(folder)
-    found = [(group, comparisons(group)) for group in groups(read_cells(places))]
+    cells, damaged = read_cells(places)
+    found = [(group, comparisons(group)) for group in groups(cells)]
     about = [physics(group) for group, _ in found]
-    report = Report(found, about, read_unfinished(places), folder / "report.html")
+    report = Report(found, about, damaged, read_unfinished(places), folder / "report.html")
     write_table(cells_table(about), folder / "cells.csv")
     write_table(comparisons_table((group, row) for group, rows in found for row in rows), folder / "comparisons.csv")
     if any(one.asked for one in about):
@@ -96,7 +106,8 @@ def _write_figures(drawn: Mapping[str, bytes], folder: Path) -> None:
 
 def _sheets(report: Report) -> list[Sheet]:
     foretold = foretold_sheets([group for group, _ in report.groups])
-    sheets = [report.overview, report.physics_overview, *foretold, unfinished(report.unfinished)]
+    sheets = [report.overview, report.physics_overview, *foretold]
+    sheets += [unreadable(report.unreadable), unfinished(report.unfinished)]
     return [sheet for sheet in sheets if sheet.rows]
 
 

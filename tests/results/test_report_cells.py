@@ -30,7 +30,7 @@ def folder(sweep, tmp_path):
 
 
 def only_group(folder):
-    (group,) = groups(read_cells([folder]))
+    (group,) = groups(read_cells([folder])[0])
     return group
 
 
@@ -109,7 +109,7 @@ def test_of_equally_large_sets_the_newer_is_compared(folder):
 def test_another_split_with_pairs_is_a_group_of_its_own(folder):
     for probe in ARMS:
         edit(cell(folder, probe, 2), {"fingerprint": "another"})
-    assert [group.seeds for group in groups(read_cells([folder]))] == [[0, 1], [2]]
+    assert [group.seeds for group in groups(read_cells([folder])[0])] == [[0, 1], [2]]
     assert {row["verdict"] for row in report(folder)[0] if row["n"] == "1"} == {"cannot tell (n = 1)"}
 
 

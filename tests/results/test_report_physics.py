@@ -62,7 +62,7 @@ def tell(folder, arm, seed, **facts):
 
 
 def found_in(folder):
-    (group,) = groups(read_cells([folder]))
+    (group,) = groups(read_cells([folder])[0])
     return physics(group)
 
 
@@ -215,7 +215,7 @@ def test_a_measure_that_orders_cells_by_stability_is_told_from_one_that_does_not
         summary = cell(made, "none", seed)
         answer(summary, "stability", {"failed": (seed / 12, "less", None)}, "")
         answer(summary, "bsct", {"fsd": (float(seed), "less", None), "constant": (1.0, "less", None)})
-    cells = read_cells([made])
+    cells, _ = read_cells([made])
     found = {one.measure: one for one in foretold(cells)}
     assert list(found) == ["bsct: fsd (eV)", "test: F MAE (eV/Å)"]
     smooth, force = found.values()
