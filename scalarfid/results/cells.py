@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalarfid.files import read_json
 from scalarfid.results.shapes import summary_fault
-from scalarfid.results.summary import SUMMARY, UnreadableError, read_object, summaries
+from scalarfid.results.summary import UnreadableError, read_object, summaries
 
 PACKAGES = ("torch", "e3nn", "mace-torch", "nequip", "nequip-allegro")
 """Packages whose versions change numbers."""
@@ -87,15 +86,6 @@ class Cell:
         return found
 
 
-@dataclass(frozen=True)
-class Unfinished:
-    """A run directory without a summary: its name, state, and last epoch."""
-
-    name: str
-    state: str
-    epoch: int | None
-
-
 def read_cells(places: Iterable[str | Path]) -> tuple[list[Cell], list[UnreadableError]]:
     """Read the finished runs in or below the places given, by path, and say which summaries cannot be used.
 
@@ -111,17 +101,6 @@ def read_cells(places: Iterable[str | Path]) -> tuple[list[Cell], list[Unreadabl
     if not cells:
         raise unreadable[0]
     return cells, unreadable
-
-
-def read_unfinished(places: Iterable[str | Path]) -> list[Unfinished]:
-    """List the run directories in or below the places given that have a ``status.json`` and no ``summary.json``."""
-    files = sorted({file for place in places for file in Path(place).rglob("status.json")})
-    found = []
-    for file in files:
-        if not (file.parent / SUMMARY).is_file():
-            status = read_json(file) or {}
-            found.append(Unfinished(file.parent.name, status.get("state", "unknown"), status.get("epoch")))
-    return found
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from scalarfid.results.cells import Cell, Unfinished
+from scalarfid.results.cells import Cell
 from scalarfid.results.comparison import CLAIMED_FLOPS, CLAIMED_FOR, CLAIMS, PAPER, Comparison, quantities
 from scalarfid.results.facts import caption
-from scalarfid.results.groups import BARE, CONTROLS, Arm, Group
+from scalarfid.results.groups import BARE, CONTROLS, Arm, Group, alike
 from scalarfid.results.matched import Matched
+from scalarfid.results.pending import Planned, Unfinished
 from scalarfid.results.summary import UnreadableError
 from scalarfid.results.tables import KINDS
 from scalarfid.results.units import MEV, Quantity, in_mev
@@ -180,8 +181,18 @@ def cells(group: Group) -> Sheet:
 
 def unfinished(found: Sequence[Unfinished]) -> Sheet:
     """Run directories that have not ended."""
-    rows = [[run.name, run.state, NOTHING if run.epoch is None else str(run.epoch)] for run in found]
-    return Sheet("Unfinished", ["run directory", "state", "epoch"], rows)
+    rows = [[run.name, run.state, NOTHING if run.epoch is None else str(run.epoch), run.error] for run in found]
+    return Sheet("Unfinished", ["run directory", "state", "epoch", "last line of the error"], rows)
+
+
+def not_begun(found: Sequence[Planned]) -> Sheet:
+    """Cells of the grids that have no run directory, counted by dataset, backbone and probe."""
+    rows = []
+    for same in alike(found, lambda cell: (cell.dataset, cell.backbone, cell.probe)):
+        seeds = ", ".join(map(str, sorted({cell.seed for cell in same})))
+        rows.append([same[0].dataset, same[0].backbone, same[0].probe, str(len(same)), seeds])
+    notes = ["Cells that a launcher was given (.sweep/grid.json) and that have neither status.json nor summary.json."]
+    return Sheet("Not begun", ["dataset", "backbone", "probe", "cells", "seeds"], rows, notes)
 
 
 def unreadable(found: Sequence[UnreadableError]) -> Sheet:

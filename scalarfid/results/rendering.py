@@ -18,10 +18,11 @@ TEXT = {
     "arm", "against", "group", "split", "MAE of", "verdict", "change by seed (%)", "quantity", "hash", "seeds", "what",
     "cell", "probe", "what differs", "its value", "the group's value", "run directory", "state", "artefact", "better",
     "reference", "against none", "against the control", "reduced", "by seed", "change by seed", "diagnostic",
-    "the others'", "measure", "file", "why", "remedy",
+    "the others'", "measure", "file", "why", "remedy", "dataset", "backbone",
+    "last line of the error",
 }  # fmt: skip
 """Columns of words, set to the left."""
-LONG = {"group", "cell", "run directory", "artefact", "measure", "file", "why"}
+LONG = {"group", "cell", "run directory", "artefact", "measure", "file", "why", "last line of the error"}
 """Those of them that are broken into lines on a narrow screen."""
 VERDICTS = ("improves", "worse", "cannot tell", "reduces", "increases", "yes", "no")
 TEX = {

@@ -13,12 +13,13 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import replacing, write_text
 
 SUMMARY = "summary.json"
+RERUN = "remove it and run its training command again"
 
 
 class UnreadableError(ScalarFidError):
     """A file that cannot be used: ``path``, ``why`` (``is not JSON``, ``has no 'seed'``) and the ``remedy``."""
 
-    def __init__(self, path: Path, why: str, remedy: str = "remove it and run its training command again") -> None:
+    def __init__(self, path: Path, why: str, remedy: str = RERUN) -> None:
         super().__init__(f"{path} {why}; {remedy}.")
         self.path, self.why, self.remedy = path, why, remedy
 
@@ -46,11 +47,12 @@ def summaries(places: str | Path | Iterable[str | Path]) -> list[Path]:
     return sorted({file for place in places for file in _found(Path(place))})
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path, remedy: str = RERUN) -> dict[str, Any]:
     """Read a JSON object; numbers that JSON does not have (NaN, infinities) become None.
 
     Raises:
-        UnreadableError: a file that cannot be opened, is not UTF-8, not JSON, or no object.
+        UnreadableError: a file that cannot be opened, is not UTF-8, not JSON, or no object; ``remedy`` is for what is
+            wrong inside of it.
     """
     try:
         record = json.loads(file.read_bytes().decode("utf-8"), parse_constant=lambda _: None)
@@ -59,11 +61,11 @@ def read_object(file: Path) -> dict[str, Any]:
             file, f"cannot be opened ({error.strerror})", "give yourself the right to read"
         ) from error
     except UnicodeDecodeError as error:
-        raise UnreadableError(file, f"is not UTF-8 ({error.reason} at byte {error.start})") from error
+        raise UnreadableError(file, f"is not UTF-8 ({error.reason} at byte {error.start})", remedy) from error
     except json.JSONDecodeError as error:
-        raise UnreadableError(file, f"is not JSON ({error})") from error
+        raise UnreadableError(file, f"is not JSON ({error})", remedy) from error
     if not isinstance(record, dict):
-        raise UnreadableError(file, "is not a JSON object")
+        raise UnreadableError(file, "is not a JSON object", remedy)
     return record
 
 

@@ -120,7 +120,7 @@ def test_a_missing_pair_and_an_unfinished_run_are_listed(folder):
     table, _, text = report(folder)
     assert {row["n"] for row in table if row["arm"] == "pan+pgs"} == {"2"}
     assert "| pan+pgs | 1 | no finished cell that agrees |" in text
-    assert f"| {lost.parent.name} | failed | 2 |" in text
+    assert f"| {lost.parent.name} | failed | 2 |  |" in text
 
 
 def test_an_error_that_is_no_number_is_listed_and_not_paired(folder):
