@@ -25,7 +25,7 @@ from rich.table import Table
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log
-from scalarfid.results.content import Sheet
+from scalarfid.results.sheets import Sheet
 from scalarfid.results.writing import Report, write_report
 from scalarfid.training.directory import state_of
 from scalarfid.words import command, show_path

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from scalarfid.results.cells import PACKAGES, Cell
-from scalarfid.results.comparison import UNMATCHED, Comparison, control_of, mismatch
+from scalarfid.results.comparison import UNMATCHED, Comparison, control_of, mismatch, pairs
+from scalarfid.results.cost import CLOCKS, CONDITIONS, conditions, unequal_conditions
 from scalarfid.results.groups import BARE, Group
 
 FLAT = 2.0
@@ -24,7 +25,7 @@ def caption(group: Group, rows: Sequence[Comparison]) -> list[str]:
         family(rows),
         flatness(group),
         *_matching(group),
-        *_hosts(group),
+        *_times(group),
     ]
 
 
@@ -106,9 +107,30 @@ def _matching(group: Group) -> list[str]:
     return found
 
 
-def _hosts(group: Group) -> list[str]:
-    hosts = {cell.get("host") for cell in group.cells} - {None}
-    return [f"Wall times are from {len(hosts)} machines and not comparable."] if len(hosts) > 1 else []
+def _times(group: Group) -> list[str]:
+    """On what the times were taken, and between which arms they are not compared."""
+    cells = [cell for cell in group.cells if any(cell.get(clock) for clock in CLOCKS)]
+    if not cells:
+        return []
+    found = [list(dict.fromkeys(values)) for values in zip(*map(conditions, cells), strict=True)]
+    told = "; ".join(_condition(name, values) for name, values in zip(CONDITIONS, found, strict=True))
+    withheld = [
+        f"{arm.label} against {reference.label} ({', '.join(names)})"
+        for arm, reference in pairs(group)
+        if (names := unequal_conditions(arm, reference))
+    ]
+    why = " Δ time is withheld where the two runs of a seed differ in one of these"
+    return [f"Times were taken on {told}." + (f"{why}: {', '.join(withheld)}." if withheld else "")]
+
+
+def _condition(key: str, values: Sequence[Any]) -> str:
+    """One condition in words; of machines their number."""
+    shown = ", ".join("not recorded" if value is None else str(value) for value in values)
+    if key == "host" and None not in values:
+        return f"{len(values)} machine{'s' if len(values) > 1 else ''}"
+    if key == "compile":
+        shown = shown.replace("True", "on").replace("False", "off")
+    return f"{CONDITIONS[key]} {shown}"
 
 
 def _budget(training: Any) -> str | None:

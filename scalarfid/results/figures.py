@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from scalarfid.results.comparison import Comparison, quantities
+from scalarfid.results.cost import conditions
 from scalarfid.results.groups import Group
 from scalarfid.results.looks import Style, styles
 from scalarfid.results.panels import BESIDE, GRID, Picture, lines, points
@@ -102,11 +103,12 @@ def _errors(view: View, quantity: Quantity, rows: Sequence[Comparison]) -> Itera
 
 def _costs(view: View) -> Iterator[Picture]:
     for name, cost in COSTS.items():
-        if any(cell.get(*cost.keys) for cell in view.group.cells):
+        comparable = name != "time" or len({conditions(cell) for cell in view.group.cells}) == 1
+        if comparable and any(cell.get(*cost.keys) for cell in view.group.cells):
             yield Picture(
                 f"{view.split}-cost-{name}",
                 f"Force MAE against {cost.name}{view.suffix}",
-                "Small: seeds; large: their mean with its 95 % t interval.",
+                f"Small: seeds; large: their mean with its 95 % t interval, at their median {cost.name}.",
                 (partial(_draw_cost, view, cost),),
             )
 

@@ -89,7 +89,8 @@ def points(
 ) -> None:
     """Draw every value small and their mean large with its 95 % t interval.
 
-    ``places`` are on the other axis; the small points are shifted there by ``beside``.
+    ``places`` are on the other axis, where the mean stands at their median; the small points are shifted there by
+    ``beside``.
     """
     if not values:
         return
@@ -97,7 +98,7 @@ def points(
     def plot(at: Sequence[float], heights: Sequence[float], *line: str, **how: Any) -> None:
         axes.plot(*((at, heights) if upright else (heights, at)), *line, color=look.color, **how)
 
-    place, mean, interval = float(np.mean(places)), float(np.mean(values)), mean_interval(values)
+    place, mean, interval = float(np.median(places)), float(np.mean(values)), mean_interval(values)
     small = [place + beside for place in places]
     plot(small, values, linestyle="none", marker=look.marker, markersize=3.5, alpha=0.6, markeredgewidth=0, zorder=2)
     if interval:

@@ -9,7 +9,8 @@ import numpy as np
 from scalarfid.results.answers import Asked, Measure
 from scalarfid.results.artefacts import Physics
 from scalarfid.results.cells import Cell
-from scalarfid.results.content import NOTHING, Section, Sheet, by_seed, result_of
+from scalarfid.results.content import Section
+from scalarfid.results.sheets import NOTHING, Sheet, by_seed, result_of
 
 BETTER = {"less": "less", "zero": "nearer to 0", "reference": "nearer to the reference"}
 ANSWERS = ["artefact", "arm", "against none", "against the control", "reduced"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NUMBER, WHOLE, TEXT = "a number", "a whole number", "text"
+NUMBER, WHOLE, TEXT, SWITCH = "a number", "a whole number", "text", "true or false"
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ SUMMARY = {
     **dict.fromkeys(("training_time_s", "processor_time_s", "evaluation_time_s", "peak_memory_MB"), Maybe(NUMBER)),
     **dict.fromkeys(("cutoff", "scale", "mean_neighbours"), Maybe(NUMBER)),
     **dict.fromkeys(("name", "hash", "dataset_title", "fingerprint", "dtype", "code", "host", "device"), Maybe(TEXT)),
+    "compile": Maybe(SWITCH),
     "versions": Maybe(Each(Maybe(TEXT))),
     "config": Maybe({name: Maybe(Each(None)) for name in ("backbone", "probe", "model", "training")}),
 }
@@ -103,8 +104,8 @@ def _object_faults(value: Any, shape: Each | Mapping[str, Any], name: str) -> It
 
 
 def _is(value: Any, kind: str) -> bool:
-    if kind == TEXT:
-        return isinstance(value, str)
+    if kind in (TEXT, SWITCH):
+        return isinstance(value, str if kind == TEXT else bool)
     if isinstance(value, bool) or not isinstance(value, int if kind == WHOLE else (int, float)):
         return False
     return math.isfinite(value)

@@ -12,7 +12,7 @@ from scalarfid.log import progress
 from scalarfid.results.artefacts import Physics, physics
 from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import Comparison, comparisons
-from scalarfid.results.content import Sheet, not_begun, overview, section, unfinished, unreadable
+from scalarfid.results.content import not_begun, overview, section, unfinished, unreadable
 from scalarfid.results.correlation import foretold_sheets
 from scalarfid.results.figures import pictures
 from scalarfid.results.groups import Group, groups
@@ -23,6 +23,7 @@ from scalarfid.results.pending import Planned, Unfinished, read_not_begun, read_
 from scalarfid.results.physics_figures import physics_pictures
 from scalarfid.results.physics_sheets import physics_overview, physics_section
 from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
+from scalarfid.results.sheets import Sheet
 from scalarfid.results.summary import UnreadableError, write_table
 
 LINES = (
