@@ -27,6 +27,8 @@ def costs(group: Group) -> Sheet:
     ]
     header, body = ["arm"], [[arm.label] for arm in group.arms]
     for name, unit, digits, keys in columns:
+        if keys == ("processor_time_s",) and all(median(arm, *keys) is None for arm in group.arms):
+            continue  # older summaries
         compared = bare if keys[-1] in ("total", TIME) else []
         header += [name, *("Δ (%)" for _ in compared)]
         for arm, row in zip(group.arms, body, strict=True):

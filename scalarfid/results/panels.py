@@ -6,7 +6,7 @@ Most have one panel, so that a page can put them beside each other or, on a phon
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from scalarfid.results.paired import mean_interval
 WIDTH, HEIGHT = 5.0, 3.7
 """Inches of a figure, and of a row of its panels."""
 GRID = "0.92"
+MEANS = "Small: seeds; large: their mean with its 95 % t interval"
 BESIDE = 0.2
 """Distance of the seeds' points from the interval, in rows."""
 
@@ -104,3 +105,9 @@ def points(
     if interval:
         plot([place, place], interval, "-", linewidth=1.3, zorder=3)
     plot([place], [mean], linestyle="none", markersize=6, zorder=4, label=label, **look.point)
+
+
+def explain_open(axes: Axes, looks: Iterable[Style]) -> None:
+    """Say in the legend what open markers are, where there are any."""
+    if not all(look.filled for look in looks):
+        axes.plot([], [], "o", color="0.3", markerfacecolor="white", markersize=6, label="open: control")

@@ -23,9 +23,11 @@ def physics_section(found: Physics) -> Section:
 
 
 def physics_overview(parts: Sequence[Physics]) -> Sheet:
-    """The answers of all groups."""
+    """The answers of all groups, and which groups were not asked."""
     rows = [[found.group.title, *row] for found in parts for row in answers(found).rows]
-    return Sheet("Physics at a glance", ["group", *ANSWERS], rows)
+    silent = [found.group.title for found in parts if not found.asked]
+    notes = [f"Not asked: {'; '.join(silent)}."] if silent else []
+    return Sheet("Physics at a glance", ["group", *ANSWERS], rows, notes)
 
 
 def answers(found: Physics) -> Sheet:
@@ -71,7 +73,7 @@ def values(found: Physics) -> Sheet:
 
 def missing(found: Physics) -> Sheet:
     """Cells that were not asked what others were, and answers without a number that others have."""
-    rows = [] if found.asked else [["any", *row, "not asked"] for row in _by_arm(found, found.group.cells)]
+    rows = []
     for question in found.asked:
         rows += [[question.name, *row, "not asked"] for row in _by_arm(found, question.missing)]
         if question.answers and not question.measures:

@@ -26,6 +26,7 @@ from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
 from scalarfid.results.sheets import Sheet
 from scalarfid.results.summary import UnreadableError, write_table
 
+PHYSICS = "physics.csv"
 LINES = (
     "Every number comes from the summary.json files of finished runs and the diagnostics beside them; cells.csv has "
     "each. A cell of another "
@@ -90,7 +91,9 @@ def write_report(
         comparisons_table((group, row) for group, rows in report.groups for row in rows), folder / "comparisons.csv"
     )
     if any(one.asked for one in report.physics):
-        write_table(physics_table(report.physics), folder / "physics.csv")
+        write_table(physics_table(report.physics), folder / PHYSICS)
+    else:
+        (folder / PHYSICS).unlink(missing_ok=True)  # of an earlier report
     parts = _parts(report)
     _write_figures({f"{figure.name}.svg": figure.svg for part in parts for figure in part.figures}, folder / "figures")
     content = {"title": _title(places), "parts": parts, "lines": LINES, "sheets": _sheets(report)}
@@ -130,13 +133,12 @@ def _title(places: Iterable[str | Path]) -> str:
 
 
 def _parts(report: Report) -> list[Part]:
-    """Sections with their figures, drawn under a progress bar; those of physics only where some cell was asked."""
-    sections = [(group, section(group, rows), pictures(group, rows)) for group, rows in report.groups]
-    if any(found.asked for found in report.physics):
-        pairs = zip(sections, report.physics, strict=True)
-        sections = [
-            part for one, found in pairs for part in (one, (one[0], physics_section(found), physics_pictures(found)))
-        ]
+    """Sections with their figures, drawn under a progress bar; those of physics only where its cells were asked."""
+    sections = []
+    for (group, rows), found in zip(report.groups, report.physics, strict=True):
+        sections.append((group, section(group, rows), pictures(group, rows)))
+        if found.asked:
+            sections.append((group, physics_section(found), physics_pictures(found)))
     planned = [(i, picture) for i, (_, _, planned) in enumerate(sections) for picture in planned]
     drawn: list[list[Drawn]] = [[] for _ in sections]
     for i, picture in progress(planned, "drawing", total=len(planned)):

@@ -191,5 +191,5 @@ def test_older_summaries_do_not_say_what_times_were_taken_on(folder):
     text = (report(folder) / "report.md").read_text()
     told = "Times were taken on 1 machine; device not recorded; threads not recorded; compilation not recorded."
     assert told in text
-    assert {row["processor (s)"] for row in table(text, "Cost")} == {"–"}
+    assert not any("processor (s)" in row for row in table(text, "Cost"))
     assert len(table(text, "Training time, arms paired by seed")) == 3
