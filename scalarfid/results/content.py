@@ -31,7 +31,7 @@ class Section:
 
 def section(group: Group, rows: Sequence[Comparison]) -> Section:
     """Everything that is said about a group."""
-    sheets = [verdicts(group, rows), paper(group, rows), errors(group), costs(group), times(group)]
+    sheets = [verdicts(group, rows), hashes(group), paper(group, rows), errors(group), costs(group), times(group)]
     sheets += [missing(group), not_compared(group), cells(group)]
     return Section(group.title, caption(group, rows), [sheet for sheet in sheets if sheet.rows])
 
@@ -63,6 +63,15 @@ def verdicts(group: Group, rows: Sequence[Comparison]) -> Sheet:
     lonely = [arm.label for arm in group.arms if arm.probe in CONTROLS and not group.named(CONTROLS[arm.probe])]
     notes += [f"No control in this group for {', '.join(lonely)}."] if lonely else []
     return Sheet("Arms paired by seed", header, body, notes)
+
+
+def hashes(group: Group) -> Sheet:
+    """Configuration hash of every cell that the rows above compare, by arm and seed."""
+    rows = [
+        [arm.label, *(arm.cells[seed].hash if seed in arm.cells else NOTHING for seed in group.seeds)]
+        for arm in group.arms
+    ]
+    return Sheet("Configuration hashes by arm and seed", ["arm", *(f"s{seed}" for seed in group.seeds)], rows)
 
 
 def paper(group: Group, rows: Sequence[Comparison]) -> Sheet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scalarfid.results.budget import budget
 from scalarfid.results.cells import PACKAGES, Cell
 from scalarfid.results.comparison import UNMATCHED, Comparison, control_of, mismatch, pairs
 from scalarfid.results.cost import CLOCKS, CONDITIONS, conditions, unequal_conditions
@@ -33,13 +34,15 @@ def fixed(cell: Cell) -> list[str]:
     """Phrases on split, cutoff, energies, budget, code and packages, and on which of them the summary is silent."""
     frames, e0 = cell.get("n_frames") or {}, cell.get("e0") or {}
     versions = {name: cell.get("versions", name) for name in PACKAGES}
+    zbl = cell.get("config", "model", "zbl")
     phrases = [
         ("the split", f"{_short(cell.get('fingerprint'))}, {_listed(frames)} frames" if frames else None),
         ("cutoff", f"{cell.get('cutoff'):g} Å" if cell.get("cutoff") else None),
         ("precision", cell.get("dtype")),
         ("E0", ", ".join(f"{element} {energy:.6g}" for element, energy in e0.items()) + " eV" if e0 else None),
         ("scale", f"{cell.get('scale'):.4g} eV" if cell.get("scale") else None),
-        ("budget", _budget(cell.get("config", "training"))),
+        ("ZBL repulsion", None if zbl is None else "on" if zbl else "off"),
+        ("budget", budget(cell.get("config", "training"))),
         ("code", cell.get("code")),
         ("packages", _listed({name: version for name, version in versions.items() if version})),
     ]
@@ -131,18 +134,6 @@ def _condition(key: str, values: Sequence[Any]) -> str:
     if key == "compile":
         shown = shown.replace("True", "on").replace("False", "off")
     return f"{CONDITIONS[key]} {shown}"
-
-
-def _budget(training: Any) -> str | None:
-    if not training:
-        return None
-    weights = ", ".join(f"{name} {training.get(f'{name}_weight')}" for name in ("energy", "forces", "stress"))
-    edges = training.get("batch_edges")
-    batches = f"batches of {training.get('batch_size')}" if edges is None else f"batches of about {edges} edges"
-    return (
-        f"{training.get('max_epochs')} epochs, {batches}, {training.get('optimizer')}, "
-        f"learning rate {training.get('lr')}, {training.get('loss')} loss with weights {weights}"
-    )
 
 
 def _short(fingerprint: str | None) -> str:

@@ -34,6 +34,7 @@ class Rows:
 ERRORS = Each(Each(Maybe(NUMBER)))
 COUNT, NUMBERS = Maybe(WHOLE), Maybe(Each(Maybe(NUMBER)))
 BIN = {"atoms": WHOLE, "forces_mae": NUMBER, "forces_rmse": NUMBER}
+TRAINING = Maybe({"plateau": Maybe(Each(None)), "stage_two": Maybe(Each(None))})
 SUMMARY = {
     "backbone": TEXT,
     "probe": TEXT,
@@ -51,7 +52,7 @@ SUMMARY = {
     **dict.fromkeys(("name", "hash", "dataset_title", "fingerprint", "dtype", "code", "host", "device"), Maybe(TEXT)),
     "compile": Maybe(SWITCH),
     "versions": Maybe(Each(Maybe(TEXT))),
-    "config": Maybe({name: Maybe(Each(None)) for name in ("backbone", "probe", "model", "training")}),
+    "config": Maybe({name: Maybe(Each(None)) for name in ("backbone", "probe", "model")} | {"training": TRAINING}),
 }
 """Of a ``summary.json``; entries that are not named here are not read."""
 GRID = {"cells": Rows({"name": TEXT, "backbone": TEXT, "probe": TEXT, "dataset": TEXT, "seed": WHOLE})}
