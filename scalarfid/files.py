@@ -83,8 +83,8 @@ def write_json(path: Path, record: Any) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the record, or None if there is no (whole) file."""
     try:
-        record = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         return None
     return record if isinstance(record, dict) else None
 

@@ -25,8 +25,9 @@ from rich.table import Table
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log
-from scalarfid.results.content import Sheet
+from scalarfid.results.sheets import Sheet
 from scalarfid.results.writing import Report, write_report
+from scalarfid.training.directory import state_of
 from scalarfid.words import command, show_path
 
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(words: list[str], out: Console) -> None:
-    report = write_report(*_parsed(words))
+    report = write_report(*_parsed(words), state_of)
     for table in (*_tables(report.overview), *_tables(report.physics_overview)):
         out.print(table)
     _log_what_is_left_out(report)
@@ -78,8 +79,12 @@ def _log_what_is_left_out(report: Report) -> None:
         log.info(
             "%s: %d cells compared, %d not, %d missing", group.title, len(group.cells), len(group.unequal), missing
         )
+    for error in report.unreadable:
+        log.warning("%s It enters no number.", error)
     if report.unfinished:
         log.info("%d runs have not ended; report.html lists them", len(report.unfinished))
+    if report.not_begun:
+        log.info("%d cells of the grid have not begun; report.html counts them", len(report.not_begun))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalarfid.errors import ScalarFidError
-from scalarfid.files import read_json
-from scalarfid.results.summary import SUMMARY, summaries
+from scalarfid.results.shapes import summary_fault
+from scalarfid.results.summary import UnreadableError, read_object, summaries
 
-REQUIRED = ("backbone", "probe", "dataset", "seed", "metrics")
 PACKAGES = ("torch", "e3nn", "mace-torch", "nequip", "nequip-allegro")
 """Packages whose versions change numbers."""
 PLAIN = ("fingerprint", "n_frames", "cutoff", "dtype", "e0", "scale", "mean_neighbours", "schema", "code")
@@ -88,33 +86,21 @@ class Cell:
         return found
 
 
-@dataclass(frozen=True)
-class Unfinished:
-    """A run directory without a summary: its name, state, and last epoch."""
-
-    name: str
-    state: str
-    epoch: int | None
-
-
-def read_cells(places: Iterable[str | Path]) -> list[Cell]:
-    """Read the finished runs in or below the places given, by path.
+def read_cells(places: Iterable[str | Path]) -> tuple[list[Cell], list[UnreadableError]]:
+    """Read the finished runs in or below the places given, by path, and say which summaries cannot be used.
 
     Raises:
-        ScalarFidError: a place without runs, or a summary that lacks what a table needs.
+        ScalarFidError: a place without runs, or no summary that can be used.
     """
-    return [_cell(file, record) for file, record in summaries(places)]
-
-
-def read_unfinished(places: Iterable[str | Path]) -> list[Unfinished]:
-    """List the run directories in or below the places given that have a ``status.json`` and no ``summary.json``."""
-    files = sorted({file for place in places for file in Path(place).rglob("status.json")})
-    found = []
-    for file in files:
-        if not (file.parent / SUMMARY).is_file():
-            status = read_json(file) or {}
-            found.append(Unfinished(file.parent.name, status.get("state", "unknown"), status.get("epoch")))
-    return found
+    cells, unreadable = [], []
+    for file in summaries(places):
+        try:
+            cells.append(_cell(file))
+        except UnreadableError as error:
+            unreadable.append(error)
+    if not cells:
+        raise unreadable[0]
+    return cells, unreadable
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -132,8 +118,9 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _cell(file: Path, record: dict[str, Any]) -> Cell:
-    missing = [key for key in REQUIRED if key not in record]
-    if missing:
-        raise ScalarFidError(f"{file} has no {missing[0]!r}, as summaries of runs have; name the runs one by one.")
+def _cell(file: Path) -> Cell:
+    record = read_object(file)
+    why = summary_fault(record)
+    if why:
+        raise UnreadableError(file, why)
     return Cell(file, file.stat().st_mtime, record)

@@ -1,33 +1,23 @@
-"""What a report says, as tables of text: the same for every format that it is written in."""
+"""What a report says of a group of runs, and of those that are in no group, as tables of text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from scalarfid.results.cells import Cell, Unfinished
+from scalarfid.results.cells import Cell
 from scalarfid.results.comparison import CLAIMED_FLOPS, CLAIMED_FOR, CLAIMS, PAPER, Comparison, quantities
+from scalarfid.results.cost_sheets import change, costs, times
 from scalarfid.results.facts import caption
-from scalarfid.results.groups import BARE, CONTROLS, Arm, Group
-from scalarfid.results.matched import Matched
+from scalarfid.results.groups import BARE, CONTROLS, Arm, Group, alike
+from scalarfid.results.pending import Planned, Unfinished
+from scalarfid.results.sheets import NOTHING, Sheet, by_seed, count, result_of, signed
+from scalarfid.results.summary import UnreadableError
 from scalarfid.results.tables import KINDS
 from scalarfid.results.units import MEV, Quantity, in_mev
-
-NOTHING = "–"
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of text: title, header with units, rows, notes beneath; ``folded`` ones are for looking things up."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    notes: list[str] = field(default_factory=list)
-    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,8 +31,8 @@ class Section:
 
 def section(group: Group, rows: Sequence[Comparison]) -> Section:
     """Everything that is said about a group."""
-    sheets = [verdicts(group, rows), paper(group, rows), errors(group), costs(group), missing(group)]
-    sheets += [not_compared(group), cells(group)]
+    sheets = [verdicts(group, rows), hashes(group), paper(group, rows), errors(group), costs(group), times(group)]
+    sheets += [missing(group), not_compared(group), cells(group)]
     return Section(group.title, caption(group, rows), [sheet for sheet in sheets if sheet.rows])
 
 
@@ -75,6 +65,15 @@ def verdicts(group: Group, rows: Sequence[Comparison]) -> Sheet:
     return Sheet("Arms paired by seed", header, body, notes)
 
 
+def hashes(group: Group) -> Sheet:
+    """Configuration hash of every cell that the rows above compare, by arm and seed."""
+    rows = [
+        [arm.label, *(arm.cells[seed].hash if seed in arm.cells else NOTHING for seed in group.seeds)]
+        for arm in group.arms
+    ]
+    return Sheet("Configuration hashes by arm and seed", ["arm", *(f"s{seed}" for seed in group.seeds)], rows)
+
+
 def paper(group: Group, rows: Sequence[Comparison]) -> Sheet:
     """The claims of the paper beside what was found here; only for the backbone they are about."""
     backbone, probe = CLAIMED_FOR
@@ -89,7 +88,7 @@ def paper(group: Group, rows: Sequence[Comparison]) -> Sheet:
             result = result_of(row)[2:]
             body.append([row.split, f"{row.quantity.symbol} error", f"{low} … {high}", *result[:3], result[4]])
     claimed = {row.quantity.label for row in rows if row.claim}
-    body.append([NOTHING, "FLOPs", f"about {signed(CLAIMED_FLOPS)}", _change(arm[0], bare[0], "flops", "total")]
+    body.append([NOTHING, "FLOPs", f"about {signed(CLAIMED_FLOPS)}", change(arm[0], bare[0], "flops", "total")]
                 + [NOTHING] * 3)  # fmt: skip
     notes = [
         f"{probe} against bare {backbone}. The abstract does not say whether its errors are MAE or RMSE; here, MAE.",
@@ -110,34 +109,6 @@ def errors(group: Group) -> Sheet:
         mean = [group.any_cell.error(split, f"{q.metric}_{kind}", of="mean_predictor") for q in shown for kind in KINDS]
         body.append([split, "mean predictor", NOTHING, *map(in_mev, mean)])
     return Sheet("Errors", header, body, ["Mean ± standard deviation over seeds."])
-
-
-def costs(group: Group) -> Sheet:
-    """Parameters, FLOPs, wall time and memory of every arm, and what they add to ``none``."""
-    bare = group.named(BARE)[:1]
-    header = ["arm", "parameters", "Δ (%)", "FLOPs (10⁶)", "matmul (10⁶)", "other (10⁶)", "Δ (%)"]
-    header += ["training (s)", "Δ (%)", "peak memory (MB)"]
-    body = []
-    for arm in group.arms:
-        counts = [_count(arm.first.get("parameters", "total"), 1.0, 0)]
-        counts += [_change(arm, one, "parameters", "total") for one in bare]
-        counts += [_count(arm.first.get("flops", part), 1e6, 2) for part in ("total", "matmul", "elementwise")]
-        counts += [_change(arm, one, "flops", "total") for one in bare]
-        counts += [_mean_of(arm, "training_time_s"), *(_change(arm, one, "training_time_s") for one in bare)]
-        body.append([arm.label, *counts, _mean_of(arm, "peak_memory_MB")])
-    if not bare:
-        header = [name for name in header if name != "Δ (%)"]
-    return Sheet("Cost", header, body, _cost_notes(group))
-
-
-def _cost_notes(group: Group) -> list[str]:
-    atoms, edges = (group.any_cell.get("flops", name) for name in ("atoms", "edges"))
-    frame = f" ({atoms} atoms, {edges} edges)" if atoms else ""
-    return [
-        f"FLOPs: energy and forces of the first test frame{frame} at inference. Δ: against {BARE}; of times, paired by "
-        "seed. Times and memory: mean ± standard deviation over seeds, whatever else the machine did. Memory is that "
-        "of the whole process, which earlier runs in the same process may have raised."
-    ]
 
 
 def missing(group: Group) -> Sheet:
@@ -179,42 +150,30 @@ def cells(group: Group) -> Sheet:
 
 def unfinished(found: Sequence[Unfinished]) -> Sheet:
     """Run directories that have not ended."""
-    rows = [[run.name, run.state, NOTHING if run.epoch is None else str(run.epoch)] for run in found]
-    return Sheet("Unfinished", ["run directory", "state", "epoch"], rows)
+    rows = [[run.name, run.state, NOTHING if run.epoch is None else str(run.epoch), run.error] for run in found]
+    return Sheet("Unfinished", ["run directory", "state", "epoch", "last line of the error"], rows)
 
 
-def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, a true minus; what rounds to zero has none."""
-    return f"{value:+.{digits}f}".replace("-", "−") if round(value, digits) else f"{0:.{digits}f}"
+def not_begun(found: Sequence[Planned]) -> Sheet:
+    """Cells of the grids that have no run directory, counted by dataset, backbone and probe."""
+    rows = []
+    for same in alike(found, lambda cell: (cell.dataset, cell.backbone, cell.probe)):
+        seeds = ", ".join(map(str, sorted({cell.seed for cell in same})))
+        rows.append([same[0].dataset, same[0].backbone, same[0].probe, str(len(same)), seeds])
+    notes = ["Cells that a launcher was given (.sweep/grid.json) and that have neither status.json nor summary.json."]
+    return Sheet("Not begun", ["dataset", "backbone", "probe", "cells", "seeds"], rows, notes)
 
 
-def result_of(row: Matched, shown: Callable[[float], str] = signed) -> list[str]:
-    """Arm, reference, mean change, interval, number of seeds, p-value and verdict of a row."""
-    low, high = row.result.low, row.result.high
-    interval = NOTHING if low is None or high is None else f"{shown(low)} … {shown(high)}"
-    p = NOTHING if row.adjusted is None else f"{row.adjusted:.2g}" if row.adjusted < 0.1 else f"{row.adjusted:.2f}"
-    return [row.arm.label, row.reference.label, shown(row.result.mean), interval, str(row.result.n), p, row.verdict]
-
-
-def by_seed(seeds: Iterable[int], values: Iterable[float], shown: Callable[[float], str] = signed) -> str:
-    """Numbers with their seeds, ``s0 −1.2, s1 0.3``."""
-    return ", ".join(f"s{seed} {shown(value)}" for seed, value in zip(seeds, values, strict=True))
+def unreadable(found: Sequence[UnreadableError]) -> Sheet:
+    """Files that enter no number because they are damaged."""
+    rows = [[error.path.parent.name, str(error.path), error.why, error.remedy] for error in found]
+    return Sheet("Unreadable", ["run directory", "file", "why", "remedy"], rows)
 
 
 def _dearer(row: Comparison) -> list[str]:
     """Relative parameters, FLOPs and training time of arm against reference."""
     keys = (("parameters", "total"), ("flops", "total"), ("training_time_s",))
-    return [_change(row.arm, row.reference, *key) for key in keys]
-
-
-def _change(arm: Arm, other: Arm, *keys: str) -> str:
-    """Mean over common seeds of the relative change of a number, in %; a dash for an arm and itself."""
-    if arm is other:
-        return NOTHING
-    seeds = arm.cells.keys() & other.cells.keys()
-    pairs = [(arm.cells[seed].get(*keys), other.cells[seed].get(*keys)) for seed in sorted(seeds)]
-    changes = [100.0 * (mine - its) / its for mine, its in pairs if mine is not None and its]
-    return signed(float(np.mean(changes))) if changes else NOTHING
+    return [change(row.arm, row.reference, *key) for key in keys]
 
 
 def _spread(arm: Arm, split: str, quantity: Quantity, kind: str) -> str:
@@ -227,22 +186,10 @@ def _spread(arm: Arm, split: str, quantity: Quantity, kind: str) -> str:
     return f"{shown} ± {deviation:.{len(shown.partition('.')[2])}f}"
 
 
-def _mean_of(arm: Arm, key: str) -> str:
-    values = [value for cell in arm.cells.values() if (value := cell.get(key)) is not None]
-    if not values:
-        return NOTHING
-    spread = f" ± {np.std(values, ddof=1):.0f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.0f}{spread}"
-
-
 def _costs_of(cell: Cell) -> list[str]:
     epochs = [NOTHING if cell.get(name) is None else str(cell.get(name)) for name in ("epochs", "best_epoch")]
-    counts = [_count(cell.get("parameters", "total"), 1.0, 0), _count(cell.get("flops", "total"), 1e6, 2)]
-    return epochs + counts + [_count(cell.get(name), 1.0, 0) for name in ("training_time_s", "peak_memory_MB")]
-
-
-def _count(value: float | None, unit: float, digits: int) -> str:
-    return NOTHING if value is None else f"{value / unit:.{digits}f}"
+    counts = [count(cell.get("parameters", "total"), 1.0, 0), count(cell.get("flops", "total"), 1e6, 2)]
+    return epochs + counts + [count(cell.get(name), 1.0, 0) for name in ("training_time_s", "peak_memory_MB")]
 
 
 def _text(name: str, value: Any) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 from scalarfid.intervals import rank_correlation
 from scalarfid.results.answers import Measure, asked
 from scalarfid.results.cells import Cell, canonical
-from scalarfid.results.content import Sheet
 from scalarfid.results.groups import Group, alike
+from scalarfid.results.sheets import Sheet
 from scalarfid.results.units import QUANTITIES
 
 FAILED = Measure("stability", "failed", "", "less")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scalarfid.results.budget import budget
 from scalarfid.results.cells import PACKAGES, Cell
-from scalarfid.results.comparison import UNMATCHED, Comparison, control_of, mismatch
+from scalarfid.results.comparison import UNMATCHED, Comparison, control_of, mismatch, pairs
+from scalarfid.results.cost import CLOCKS, CONDITIONS, conditions, unequal_conditions
 from scalarfid.results.groups import BARE, Group
 
 FLAT = 2.0
@@ -24,7 +26,7 @@ def caption(group: Group, rows: Sequence[Comparison]) -> list[str]:
         family(rows),
         flatness(group),
         *_matching(group),
-        *_hosts(group),
+        *_times(group),
     ]
 
 
@@ -32,13 +34,15 @@ def fixed(cell: Cell) -> list[str]:
     """Phrases on split, cutoff, energies, budget, code and packages, and on which of them the summary is silent."""
     frames, e0 = cell.get("n_frames") or {}, cell.get("e0") or {}
     versions = {name: cell.get("versions", name) for name in PACKAGES}
+    zbl = cell.get("config", "model", "zbl")
     phrases = [
         ("the split", f"{_short(cell.get('fingerprint'))}, {_listed(frames)} frames" if frames else None),
         ("cutoff", f"{cell.get('cutoff'):g} Å" if cell.get("cutoff") else None),
         ("precision", cell.get("dtype")),
         ("E0", ", ".join(f"{element} {energy:.6g}" for element, energy in e0.items()) + " eV" if e0 else None),
         ("scale", f"{cell.get('scale'):.4g} eV" if cell.get("scale") else None),
-        ("budget", _budget(cell.get("config", "training"))),
+        ("ZBL repulsion", None if zbl is None else "on" if zbl else "off"),
+        ("budget", budget(cell.get("config", "training"))),
         ("code", cell.get("code")),
         ("packages", _listed({name: version for name, version in versions.items() if version})),
     ]
@@ -86,9 +90,11 @@ def last_fall(cell: Cell) -> float | None:
     None without at least two validations, one before that fifth.
     """
     epochs, values = (cell.get("history", name) or [] for name in ("epoch", "val/forces_mae"))
+    if not values:
+        return None
     curve = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
     before = [value for epoch, value in curve if epoch + 1 <= (1 - TAIL) * (epochs[-1] + 1)]
-    if not before:
+    if not before or min(before) == 0.0:
         return None
     return 100.0 * (min(before) - min(value for _, value in curve)) / min(before)
 
@@ -104,21 +110,30 @@ def _matching(group: Group) -> list[str]:
     return found
 
 
-def _hosts(group: Group) -> list[str]:
-    hosts = {cell.get("host") for cell in group.cells} - {None}
-    return [f"Wall times are from {len(hosts)} machines and not comparable."] if len(hosts) > 1 else []
+def _times(group: Group) -> list[str]:
+    """On what the times were taken, and between which arms they are not compared."""
+    cells = [cell for cell in group.cells if any(cell.get(clock) for clock in CLOCKS)]
+    if not cells:
+        return []
+    found = [list(dict.fromkeys(values)) for values in zip(*map(conditions, cells), strict=True)]
+    told = "; ".join(_condition(name, values) for name, values in zip(CONDITIONS, found, strict=True))
+    withheld = [
+        f"{arm.label} against {reference.label} ({', '.join(names)})"
+        for arm, reference in pairs(group)
+        if (names := unequal_conditions(arm, reference))
+    ]
+    why = " Δ time is withheld where the two runs of a seed differ in one of these"
+    return [f"Times were taken on {told}." + (f"{why}: {', '.join(withheld)}." if withheld else "")]
 
 
-def _budget(training: Any) -> str | None:
-    if not training:
-        return None
-    weights = ", ".join(f"{name} {training.get(f'{name}_weight')}" for name in ("energy", "forces", "stress"))
-    edges = training.get("batch_edges")
-    batches = f"batches of {training.get('batch_size')}" if edges is None else f"batches of about {edges} edges"
-    return (
-        f"{training.get('max_epochs')} epochs, {batches}, {training.get('optimizer')}, "
-        f"learning rate {training.get('lr')}, {training.get('loss')} loss with weights {weights}"
-    )
+def _condition(key: str, values: Sequence[Any]) -> str:
+    """One condition in words; of machines their number."""
+    shown = ", ".join("not recorded" if value is None else str(value) for value in values)
+    if key == "host" and None not in values:
+        return f"{len(values)} machine{'s' if len(values) > 1 else ''}"
+    if key == "compile":
+        shown = shown.replace("True", "on").replace("False", "off")
+    return f"{CONDITIONS[key]} {shown}"
 
 
 def _short(fingerprint: str | None) -> str:

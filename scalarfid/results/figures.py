@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from scalarfid.results.comparison import Comparison, quantities
+from scalarfid.results.cost import conditions
 from scalarfid.results.groups import Group
 from scalarfid.results.looks import Style, styles
-from scalarfid.results.panels import BESIDE, GRID, Picture, lines, points
+from scalarfid.results.panels import BESIDE, GRID, MEANS, Picture, explain_open, lines, points
 from scalarfid.results.units import MEV, QUANTITIES, Quantity
 
 NAMES = {"energy": "energy", "forces": "force", "stress": "stress"}
@@ -88,25 +89,25 @@ def _errors(view: View, quantity: Quantity, rows: Sequence[Comparison]) -> Itera
         yield Picture(
             f"{view.split}-change-{quantity.label}",
             f"Change of test {name} MAE, paired by seed{view.suffix}",
-            "Small: seeds; large: their mean with its 95 % t interval, filled where the verdict holds after Holm's "
-            f"correction.{claim}",
+            f"{MEANS}, open for controls. Star: a verdict that holds after Holm's correction.{claim}",
             (partial(_draw_changes, view.style, rows),),
         )
     yield Picture(
         f"{view.split}-error-{quantity.label}",
         f"Test {name} MAE by arm{view.suffix}",
-        "Small: seeds; large: their mean with its 95 % t interval (arms not paired).",
+        f"{MEANS} (arms not paired), open for controls.",
         (partial(_draw_errors, view, quantity),),
     )
 
 
 def _costs(view: View) -> Iterator[Picture]:
     for name, cost in COSTS.items():
-        if any(cell.get(*cost.keys) for cell in view.group.cells):
+        comparable = name != "time" or len({conditions(cell) for cell in view.group.cells}) == 1
+        if comparable and any(cell.get(*cost.keys) for cell in view.group.cells):
             yield Picture(
                 f"{view.split}-cost-{name}",
                 f"Force MAE against {cost.name}{view.suffix}",
-                "Small: seeds; large: their mean with its 95 % t interval.",
+                f"{MEANS}, at their median {cost.name}; open: controls.",
                 (partial(_draw_cost, view, cost),),
             )
 
@@ -117,7 +118,7 @@ def _places(view: View) -> Iterator[Picture]:
             yield Picture(
                 f"{view.split}-by-{kind}",
                 f"Force MAE by {kind.replace('_', ' ')}{view.suffix}",
-                "Small: seeds; large: their mean with its 95 % t interval. In brackets: atoms in the test frames.",
+                f"{MEANS}, open for controls. In brackets: atoms in the test frames.",
                 (partial(_draw_bins, view, kind),),
             )
 
@@ -155,6 +156,7 @@ def _draw_errors(view: View, quantity: Quantity, axes: Axes) -> None:
         found = [cell.error(view.split, f"{quantity.metric}_mae") for cell in arm.cells.values()]
         values = [MEV * value for value in found if value is not None]
         points(axes, values, [i] * len(values), view.style[arm.label], upright=False, beside=BESIDE)
+    explain_open(axes, view.style.values())
     lines(axes, [arm.label for arm in arms], f"{NAMES[quantity.label]} MAE ({quantity.shown_unit})")
 
 
@@ -164,8 +166,11 @@ def _draw_changes(style: Mapping[str, Style], rows: Sequence[Comparison], axes: 
     for i, row in enumerate(rows):
         if row.claim:
             axes.barh(i, row.claim[1] - row.claim[0], left=row.claim[0], height=0.8, color="0.82", zorder=0)
-        look = replace(style[row.arm.label], filled=row.told)
-        points(axes, row.changes, [i] * len(row.changes), look, upright=False, beside=BESIDE)
+        points(axes, row.changes, [i] * len(row.changes), style[row.arm.label], upright=False, beside=BESIDE)
+    told = [(row.result.mean, i - BESIDE) for i, row in enumerate(rows) if row.told]
+    if told:
+        axes.plot(*zip(*told, strict=True), "*", color="black", markersize=6, label="verdict holds after Holm")
+    explain_open(axes, [style[row.arm.label] for row in rows])
     labels = [f"{row.arm.label} vs {row.reference.label}" for row in rows]
     lines(axes, labels, "change of the MAE (%), negative is better")
 
@@ -177,6 +182,7 @@ def _draw_cost(view: View, cost: Cost, axes: Axes) -> None:
         if known:
             prices, values = (list(column) for column in zip(*known, strict=True))
             points(axes, values, prices, view.style[arm.label], label=arm.label)
+    explain_open(axes, view.style.values())
     axes.set(xlabel=cost.label, ylabel="force MAE (meV/Å)")
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(color=GRID, linewidth=0.6)
@@ -193,6 +199,7 @@ def _draw_bins(view: View, kind: str, axes: Axes) -> None:
             values = [MEV * row["forces_mae"] for row in rows if row["bin"] == where]
             label = arm.label if place == 0 else None
             points(axes, values, [place + shift] * len(values), view.style[arm.label], label=label, beside=near)
+    explain_open(axes, view.style.values())
     small = 6 if len(bins) > MANY else 8
     axes.set_xticks(range(len(bins)), [f"{where}\n({atoms[where]})" for where in bins], fontsize=small)
     axes.set(xlabel=BINS[kind], ylabel="force MAE (meV/Å)", ylim=(0, None))

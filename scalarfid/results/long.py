@@ -24,6 +24,7 @@ COSTS = {
     "flops.elementwise": "FLOP",
     "flops.total": "FLOP",
     "training_time_s": "s",
+    "processor_time_s": "s",
     "evaluation_time_s": "s",
     "peak_memory_MB": "MB",
     "epochs": "1",

@@ -1,7 +1,7 @@
 """How the arms of a group are drawn: one colour, marker and line each, the same in every figure and table.
 
 Colours after Okabe and Ito, which colour-blind readers tell apart; a control has the hue of its probe in a lighter
-tone, open markers and a broken line.
+tone, open markers and a broken line, in every figure.
 """
 
 from __future__ import annotations

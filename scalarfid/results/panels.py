@@ -6,7 +6,7 @@ Most have one panel, so that a page can put them beside each other or, on a phon
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from scalarfid.results.paired import mean_interval
 WIDTH, HEIGHT = 5.0, 3.7
 """Inches of a figure, and of a row of its panels."""
 GRID = "0.92"
+MEANS = "Small: seeds; large: their mean with its 95 % t interval"
 BESIDE = 0.2
 """Distance of the seeds' points from the interval, in rows."""
 
@@ -89,7 +90,8 @@ def points(
 ) -> None:
     """Draw every value small and their mean large with its 95 % t interval.
 
-    ``places`` are on the other axis; the small points are shifted there by ``beside``.
+    ``places`` are on the other axis, where the mean stands at their median; the small points are shifted there by
+    ``beside``.
     """
     if not values:
         return
@@ -97,9 +99,15 @@ def points(
     def plot(at: Sequence[float], heights: Sequence[float], *line: str, **how: Any) -> None:
         axes.plot(*((at, heights) if upright else (heights, at)), *line, color=look.color, **how)
 
-    place, mean, interval = float(np.mean(places)), float(np.mean(values)), mean_interval(values)
+    place, mean, interval = float(np.median(places)), float(np.mean(values)), mean_interval(values)
     small = [place + beside for place in places]
     plot(small, values, linestyle="none", marker=look.marker, markersize=3.5, alpha=0.6, markeredgewidth=0, zorder=2)
     if interval:
         plot([place, place], interval, "-", linewidth=1.3, zorder=3)
     plot([place], [mean], linestyle="none", markersize=6, zorder=4, label=label, **look.point)
+
+
+def explain_open(axes: Axes, looks: Iterable[Style]) -> None:
+    """Say in the legend what open markers are, where there are any."""
+    if not all(look.filled for look in looks):
+        axes.plot([], [], "o", color="0.3", markerfacecolor="white", markersize=6, label="open: control")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from scalarfid.results.answers import Asked, Measure
 from scalarfid.results.artefacts import Physics
 from scalarfid.results.looks import Style, styles
-from scalarfid.results.panels import BESIDE, Picture, lines, points
+from scalarfid.results.panels import BESIDE, MEANS, Picture, explain_open, lines, points
 
 ROW, MARGIN = 0.26, 0.75
 """Inches of an arm's line, and of what a panel has besides."""
@@ -29,7 +29,7 @@ def physics_pictures(found: Physics) -> list[Picture]:
                 Picture(
                     f"physics-{question.name}",
                     f"Physics, {question.name}",
-                    "Small: seeds; large: their mean with its 95 % t interval (arms not paired). "
+                    f"{MEANS} (arms not paired), open for controls. "
                     f"Broken line: the reference {against}where it has a number, or zero.",
                     panels,
                     height,
@@ -51,6 +51,7 @@ def _draw(
         axes.axvline(truth or 0.0, color="0.4", linewidth=0.9, linestyle="--", zorder=0)
     for i, (label, known) in enumerate(values.items()):
         points(axes, known, [i] * len(known), look[label], upright=False, beside=BESIDE)
+    explain_open(axes, look.values())
     lines(axes, list(values), measure.name + (f" ({measure.unit})" if measure.unit else ""))
     axes.xaxis.label.set_size(8)
     axes.locator_params(axis="x", nbins=4)

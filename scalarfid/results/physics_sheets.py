@@ -9,7 +9,8 @@ import numpy as np
 from scalarfid.results.answers import Asked, Measure
 from scalarfid.results.artefacts import Physics
 from scalarfid.results.cells import Cell
-from scalarfid.results.content import NOTHING, Section, Sheet, by_seed, result_of
+from scalarfid.results.content import Section
+from scalarfid.results.sheets import NOTHING, Sheet, by_seed, result_of
 
 BETTER = {"less": "less", "zero": "nearer to 0", "reference": "nearer to the reference"}
 ANSWERS = ["artefact", "arm", "against none", "against the control", "reduced"]
@@ -22,9 +23,11 @@ def physics_section(found: Physics) -> Section:
 
 
 def physics_overview(parts: Sequence[Physics]) -> Sheet:
-    """The answers of all groups."""
+    """The answers of all groups, and which groups were not asked."""
     rows = [[found.group.title, *row] for found in parts for row in answers(found).rows]
-    return Sheet("Physics at a glance", ["group", *ANSWERS], rows)
+    silent = [found.group.title for found in parts if not found.asked]
+    notes = [f"Not asked: {'; '.join(silent)}."] if silent else []
+    return Sheet("Physics at a glance", ["group", *ANSWERS], rows, notes)
 
 
 def answers(found: Physics) -> Sheet:
@@ -70,7 +73,7 @@ def values(found: Physics) -> Sheet:
 
 def missing(found: Physics) -> Sheet:
     """Cells that were not asked what others were, and answers without a number that others have."""
-    rows = [] if found.asked else [["any", *row, "not asked"] for row in _by_arm(found, found.group.cells)]
+    rows = []
     for question in found.asked:
         rows += [[question.name, *row, "not asked"] for row in _by_arm(found, question.missing)]
         if question.answers and not question.measures:

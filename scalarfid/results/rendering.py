@@ -10,18 +10,20 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from scalarfid.results.content import Section, Sheet
+from scalarfid.results.content import Section
 from scalarfid.results.looks import Style
+from scalarfid.results.sheets import Sheet
 from scalarfid.results.tables import markdown
 
 TEXT = {
     "arm", "against", "group", "split", "MAE of", "verdict", "change by seed (%)", "quantity", "hash", "seeds", "what",
     "cell", "probe", "what differs", "its value", "the group's value", "run directory", "state", "artefact", "better",
     "reference", "against none", "against the control", "reduced", "by seed", "change by seed", "diagnostic",
-    "the others'", "measure",
+    "the others'", "measure", "file", "why", "remedy", "dataset", "backbone",
+    "last line of the error", "clock",
 }  # fmt: skip
 """Columns of words, set to the left."""
-LONG = {"group", "cell", "run directory", "artefact", "measure"}
+LONG = {"group", "cell", "run directory", "artefact", "measure", "file", "why", "last line of the error"}
 """Those of them that are broken into lines on a narrow screen."""
 VERDICTS = ("improves", "worse", "cannot tell", "reduces", "increases", "yes", "no")
 TEX = {

@@ -13,6 +13,15 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import replacing, write_text
 
 SUMMARY = "summary.json"
+RERUN = "remove it and run its training command again"
+
+
+class UnreadableError(ScalarFidError):
+    """A file that cannot be used: ``path``, ``why`` (``is not JSON``, ``has no 'seed'``) and the ``remedy``."""
+
+    def __init__(self, path: Path, why: str, remedy: str = RERUN) -> None:
+        super().__init__(f"{path} {why}; {remedy}.")
+        self.path, self.why, self.remedy = path, why, remedy
 
 
 def read_summaries(places: str | Path | Iterable[str | Path]) -> pd.DataFrame:
@@ -24,19 +33,40 @@ def read_summaries(places: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     Raises:
         ScalarFidError: a place that does not exist or holds no finished run, or a summary that is not JSON.
     """
-    rows = [{"path": str(file.parent), **record} for file, record in summaries(places)]
+    rows = [{"path": str(file.parent), **read_object(file)} for file in summaries(places)]
     return pd.json_normalize(rows)
 
 
-def summaries(places: str | Path | Iterable[str | Path]) -> list[tuple[Path, dict[str, Any]]]:
-    """Return every ``summary.json`` in or below the places given, and every ``<run>.summary.json``, by path.
+def summaries(places: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Find every ``summary.json`` in or below the places given, and every ``<run>.summary.json``, by path.
 
     Raises:
-        ScalarFidError: a place that does not exist or holds no finished run, or a summary that is not JSON.
+        ScalarFidError: a place that does not exist or holds no finished run.
     """
     places = [places] if isinstance(places, (str, Path)) else list(places)
-    files = sorted({file for place in places for file in _found(Path(place))})
-    return [(file, _read(file)) for file in files]
+    return sorted({file for place in places for file in _found(Path(place))})
+
+
+def read_object(file: Path, remedy: str = RERUN) -> dict[str, Any]:
+    """Read a JSON object; numbers that JSON does not have (NaN, infinities) become None.
+
+    Raises:
+        UnreadableError: a file that cannot be opened, is not UTF-8, not JSON, or no object; ``remedy`` is for what is
+            wrong inside of it.
+    """
+    try:
+        record = json.loads(file.read_bytes().decode("utf-8"), parse_constant=lambda _: None)
+    except OSError as error:
+        raise UnreadableError(
+            file, f"cannot be opened ({error.strerror})", "give yourself the right to read"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UnreadableError(file, f"is not UTF-8 ({error.reason} at byte {error.start})", remedy) from error
+    except json.JSONDecodeError as error:
+        raise UnreadableError(file, f"is not JSON ({error})", remedy) from error
+    if not isinstance(record, dict):
+        raise UnreadableError(file, "is not a JSON object", remedy)
+    return record
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:
@@ -62,10 +92,3 @@ def _found(place: Path) -> list[Path]:
     if not files:
         raise ScalarFidError(f"No {SUMMARY} in or below {place}: no run there has finished.")
     return files
-
-
-def _read(file: Path) -> dict:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ScalarFidError(f"{file} is not JSON ({error}); remove it and run its training command again.") from error

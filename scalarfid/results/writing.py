@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scalarfid.files import replacing, write_text
 from scalarfid.log import progress
 from scalarfid.results.artefacts import Physics, physics
-from scalarfid.results.cells import Unfinished, read_cells, read_unfinished
+from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import Comparison, comparisons
-from scalarfid.results.content import Sheet, overview, section, unfinished
+from scalarfid.results.content import not_begun, overview, section, unfinished, unreadable
 from scalarfid.results.correlation import foretold_sheets
 from scalarfid.results.figures import pictures
 from scalarfid.results.groups import Group, groups
 from scalarfid.results.long import cells_table, comparisons_table, physics_table
 from scalarfid.results.looks import styles
 from scalarfid.results.panels import Picture
+from scalarfid.results.pending import Planned, Unfinished, read_not_begun, read_unfinished, recorded_state
 from scalarfid.results.physics_figures import physics_pictures
 from scalarfid.results.physics_sheets import physics_overview, physics_section
 from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
-from scalarfid.results.summary import write_table
+from scalarfid.results.sheets import Sheet
+from scalarfid.results.summary import UnreadableError, write_table
 
+PHYSICS = "physics.csv"
 LINES = (
     "Every number comes from the summary.json files of finished runs and the diagnostics beside them; cells.csv has "
     "each. A cell of another "
@@ -36,11 +39,22 @@ LINES = (
 
 @dataclass(frozen=True)
 class Report:
-    """Groups with their comparisons and their physics, runs that have not ended, and where the page is."""
+    """Groups with their comparisons and their physics, what is in none of them, and where the page is.
+
+    Attributes:
+        groups: with the rows of their tables.
+        physics: of each group.
+        unreadable: damaged files.
+        unfinished: runs that have not ended.
+        not_begun: cells of the grids without a run directory.
+        page: ``report.html``.
+    """
 
     groups: list[tuple[Group, list[Comparison]]]
     physics: list[Physics]
+    unreadable: list[UnreadableError]
     unfinished: list[Unfinished]
+    not_begun: list[Planned]
     page: Path
 
     @property
@@ -54,7 +68,9 @@ class Report:
         return physics_overview(self.physics)
 
 
-def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
+def write_report(
+    places: Sequence[str | Path], folder: str | Path, state_of: Callable[[Path], str] = recorded_state
+) -> Report:
     """Compare the finished runs in or below the places given and write what came out.
 
     Files: ``report.html`` (with everything in it), ``report.md``, ``report.tex``, ``cells.csv``, ``comparisons.csv``,
@@ -63,18 +79,21 @@ def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
     Args:
         places: folders of run directories, or summaries.
         folder: for the files; made if missing.
+        state_of: state of a run directory that has not ended.
 
     Raises:
-        ScalarFidError: a place without finished runs, a broken summary, or a folder that cannot be written.
+        ScalarFidError: a place without finished runs, no summary that can be read, or a folder that cannot be written.
     """
     folder = Path(folder)
-    found = [(group, comparisons(group)) for group in groups(read_cells(places))]
-    about = [physics(group) for group, _ in found]
-    report = Report(found, about, read_unfinished(places), folder / "report.html")
-    write_table(cells_table(about), folder / "cells.csv")
-    write_table(comparisons_table((group, row) for group, rows in found for row in rows), folder / "comparisons.csv")
-    if any(one.asked for one in about):
-        write_table(physics_table(about), folder / "physics.csv")
+    report = _read(places, state_of, folder / "report.html")
+    write_table(cells_table(report.physics), folder / "cells.csv")
+    write_table(
+        comparisons_table((group, row) for group, rows in report.groups for row in rows), folder / "comparisons.csv"
+    )
+    if any(one.asked for one in report.physics):
+        write_table(physics_table(report.physics), folder / PHYSICS)
+    else:
+        (folder / PHYSICS).unlink(missing_ok=True)  # of an earlier report
     parts = _parts(report)
     _write_figures({f"{figure.name}.svg": figure.svg for part in parts for figure in part.figures}, folder / "figures")
     content = {"title": _title(places), "parts": parts, "lines": LINES, "sheets": _sheets(report)}
@@ -82,6 +101,14 @@ def write_report(places: Sequence[str | Path], folder: str | Path) -> Report:
     write_text(folder / "report.tex", latex(**content))
     write_text(report.page, html(**content))
     return report
+
+
+def _read(places: Sequence[str | Path], state_of: Callable[[Path], str], page: Path) -> Report:
+    cells, damaged = read_cells(places)
+    planned, damaged_grids = read_not_begun(places, [cell.name for cell in cells])
+    found = [(group, comparisons(group)) for group in groups(cells)]
+    about = [physics(group) for group, _ in found]
+    return Report(found, about, damaged + damaged_grids, read_unfinished(places, state_of), planned, page)
 
 
 def _write_figures(drawn: Mapping[str, bytes], folder: Path) -> None:
@@ -96,7 +123,8 @@ def _write_figures(drawn: Mapping[str, bytes], folder: Path) -> None:
 
 def _sheets(report: Report) -> list[Sheet]:
     foretold = foretold_sheets([group for group, _ in report.groups])
-    sheets = [report.overview, report.physics_overview, *foretold, unfinished(report.unfinished)]
+    sheets = [report.overview, report.physics_overview, *foretold]
+    sheets += [unreadable(report.unreadable), unfinished(report.unfinished), not_begun(report.not_begun)]
     return [sheet for sheet in sheets if sheet.rows]
 
 
@@ -105,13 +133,12 @@ def _title(places: Iterable[str | Path]) -> str:
 
 
 def _parts(report: Report) -> list[Part]:
-    """Sections with their figures, drawn under a progress bar; those of physics only where some cell was asked."""
-    sections = [(group, section(group, rows), pictures(group, rows)) for group, rows in report.groups]
-    if any(found.asked for found in report.physics):
-        pairs = zip(sections, report.physics, strict=True)
-        sections = [
-            part for one, found in pairs for part in (one, (one[0], physics_section(found), physics_pictures(found)))
-        ]
+    """Sections with their figures, drawn under a progress bar; those of physics only where its cells were asked."""
+    sections = []
+    for (group, rows), found in zip(report.groups, report.physics, strict=True):
+        sections.append((group, section(group, rows), pictures(group, rows)))
+        if found.asked:
+            sections.append((group, physics_section(found), physics_pictures(found)))
     planned = [(i, picture) for i, (_, _, planned) in enumerate(sections) for picture in planned]
     drawn: list[list[Drawn]] = [[] for _ in sections]
     for i, picture in progress(planned, "drawing", total=len(planned)):

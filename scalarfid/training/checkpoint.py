@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,22 @@ FORMAT = "scalarfid-checkpoint-1"
 LAST, BEST = "last.ckpt", "best.ckpt"
 
 
-def state_of(module: Fitting, optimizer: torch.optim.Optimizer, config: dict[str, Any], elapsed: float) -> dict:
+@dataclass(frozen=True)
+class Times:
+    """Seconds of training so far: by the clock, and of this process's processors; None where that was not kept."""
+
+    elapsed: float
+    processor: float | None
+
+
+def state_of(module: Fitting, optimizer: torch.optim.Optimizer, config: dict[str, Any], times: Times) -> dict:
     """Everything a run needs to continue as if it had never stopped.
 
     Args:
         module: between two batches, or between two epochs.
         optimizer: the module's.
         config: of the run, stored as YAML.
-        elapsed: seconds of training so far.
+        times: of training so far.
     """
     return {
         "format": FORMAT,
@@ -46,7 +54,7 @@ def state_of(module: Fitting, optimizer: torch.optim.Optimizer, config: dict[str
         "best": asdict(module.best),
         "sums": module.sums.state_dict(),
         "rng": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
-        "elapsed": elapsed,
+        **asdict(times),
     }
 
 

@@ -40,12 +40,15 @@ class Recorder(pl.Callback):
         self.validated = False
         self.row: dict[str, float] = {}
         self.extra: dict[str, float] = {}
-        self._began, self._before = time.monotonic(), 0.0 if resumed is None else resumed["elapsed"]
+        self._began = checkpoint.Times(time.monotonic(), time.process_time())
 
     @property
-    def elapsed(self) -> float:
-        """Seconds of training, those before a resume included."""
-        return self._before + time.monotonic() - self._began
+    def times(self) -> checkpoint.Times:
+        """Of training, what was before a resume included."""
+        before = self.resumed or {"elapsed": 0.0, "processor": 0.0}
+        elapsed = before["elapsed"] + time.monotonic() - self._began.elapsed
+        processor, now = before.get("processor"), time.process_time()
+        return checkpoint.Times(elapsed, None if processor is None else processor + now - self._began.processor)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Fitting) -> None:
         """Give the optimiser its moments back, and the epoch its number."""
@@ -79,7 +82,7 @@ class Recorder(pl.Callback):
     def save(self, trainer: pl.Trainer, module: Fitting, *, better: bool = False) -> None:
         """Write the best model first: a run killed in between repeats the validation and writes it again."""
         self.directory.check_ours()
-        state = checkpoint.state_of(module, trainer.optimizers[0], self.config, self.elapsed)
+        state = checkpoint.state_of(module, trainer.optimizers[0], self.config, self.times)
         last = self.directory.checkpoints / checkpoint.LAST
         if better:
             save(module.evaluated, self.directory.path / MODEL_FILE)

@@ -86,6 +86,9 @@ def summarise(
         "peak_memory_MB": peak_memory(),
         "history": curves(directory.path / "metrics.csv"),
         "host": directory.status["host"],
+        "device": device_name(potential.e0.device),
+        "threads": torch.get_num_threads(),
+        "compile": config["run"]["compile"],
         "commit": directory.status["commit"],
         "code": directory.status["code"],
         "versions": versions(),
@@ -103,6 +106,11 @@ def flops_of(potential: Potential, graph: Data) -> dict[str, int]:
         "atoms": graph.num_nodes,
         "edges": graph.num_edges,
     }
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or the model of the GPU: times of two models are not comparable."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def peak_memory() -> float:

@@ -151,7 +151,7 @@ def _train(
             with stop.arm():
                 fit(module, dataset, callbacks, device=device, workers=config["run"]["workers"], root=directory.path)
         display.close()
-        summary = _conclude(config, dataset, directory, module, elapsed=recorder.elapsed, device=device)
+        summary = _conclude(config, dataset, directory, module, times=recorder.times, device=device)
     finally:
         display.close()
         if mirror is not None:
@@ -187,7 +187,7 @@ def _conclude(
     directory: RunDirectory,
     module: Fitting,
     *,
-    elapsed: float,
+    times: checkpoint.Times,
     device: torch.device,
 ) -> dict[str, Any]:
     """Errors of the best model on every split; the test frames are looked at here and nowhere else."""
@@ -208,7 +208,8 @@ def _conclude(
         epochs=module.batches.epoch,
         best_epoch=module.best.epoch,
         stopped_early=module.stopped,
-        training_time_s=elapsed,
+        training_time_s=times.elapsed,
+        processor_time_s=times.processor,
         evaluation_time_s=time.monotonic() - began,
     )  # fmt: skip
     directory.check_ours()

@@ -115,12 +115,12 @@ def test_a_report_reads_the_headlines_and_notices_another_model(run, tmp_path):
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("diagnostics"))
     assert main(words(copy)) == 0
     numbers = json.loads((copy / "diagnostics" / "repulsion.json").read_text())["numbers"]
-    (question,) = asked(read_cells([copy]))
+    (question,) = asked(read_cells([copy])[0])
     (found,) = question.answers.values()
     assert {measure.name for measure in question.measures} == {"mean.soft_range", "total.spurious_minima"}
     assert all(found.value(measure) == numbers[measure.name]["value"] for measure in question.measures)
     (copy / "model.safetensors").write_bytes(b"another")
-    assert asked(read_cells([copy]))[0].answers == {}
+    assert asked(read_cells([copy])[0])[0].answers == {}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,7 +16,9 @@ import pytest
 from results.sweeps import ARMS, SEEDS, cell, copy_sweep, edit, rows
 
 from scalarfid.report import main
+from scalarfid.results import writing
 from scalarfid.results.rendering import tex
+from scalarfid.results.writing import write_report
 
 FILES = {"report.html", "report.md", "report.tex", "cells.csv", "comparisons.csv", "figures"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +145,45 @@ def test_latex_is_ascii_with_balanced_braces_and_full_rows(reported):
     for columns, body in re.findall(r"\\begin\{tabular\}\{(\w+)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL):
         lines = [line for line in body.splitlines() if line.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(columns)}
+
+
+def test_latex_empties_its_list_of_floats_before_it_is_full(reported):
+    text = (reported / "report.tex").read_text(encoding="ascii")
+    between = [part.count(r"\begin{table}[htbp]") for part in text.split(r"\clearpage")]
+    assert sum(between) == text.count(r"\begin{table}")
+    assert max(between) < 18  # of older LaTeX
+    assert between[-1] == 0
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on PATH")
+def test_latex_compiles_a_report_of_many_groups(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "pictures", lambda *_: [])
+    for i, title in enumerate(("A_1", "B & C", "Si 50 %", *"DEFGH")):
+        copied = copy_sweep(sweep, tmp_path / "runs" / str(i))
+        for file in copied.glob("*/summary.json"):
+            edit(file, {"dataset_title": title})
+    out = write_report([tmp_path / "runs"], tmp_path / "out").page.parent
+    packages = r"\usepackage[a4paper,margin=2cm]{geometry}\usepackage{booktabs}\usepackage{graphicx}"
+    document = rf"\documentclass{{article}}{packages}\begin{{document}}\input{{report}}\end{{document}}"
+    (out / "paper.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=out, capture_output=True, text=True, errors="replace", timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "unprocessed floats" not in done.stdout
+    assert (out / "paper.pdf").stat().st_size > 10_000
+
+
+def test_every_compared_row_has_its_hashes(sweep, reported):
+    text = (reported / "report.md").read_text()
+    table = text.partition("### Configuration hashes by arm and seed\n\n")[2].partition("\n\n")[0]
+    cells = [[word.strip() for word in line.split("|")[1:-1]] for line in table.splitlines()]
+    found = {arm: hashes for arm, *hashes in cells}
+    assert found["arm"] == [f"s{seed}" for seed in SEEDS]
+    page = (reported / "report.html").read_text()
+    for arm in ARMS:
+        hashes = [json.loads(cell(sweep, arm, seed).read_text())["hash"] for seed in SEEDS]
+        assert found[arm] == hashes
+        assert all(page.count(each) >= 2 for each in hashes)
 
 
 def test_latex_escapes_what_it_must():

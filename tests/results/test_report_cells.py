@@ -10,6 +10,7 @@ import pytest
 from results.sweeps import ARMS, SEEDS, cell, copy_sweep, edit, invent, rows
 
 from scalarfid.results import writing
+from scalarfid.results.budget import budget
 from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import comparisons
 from scalarfid.results.facts import flatness
@@ -30,7 +31,7 @@ def folder(sweep, tmp_path):
 
 
 def only_group(folder):
-    (group,) = groups(read_cells([folder]))
+    (group,) = groups(read_cells([folder])[0])
     return group
 
 
@@ -109,7 +110,7 @@ def test_of_equally_large_sets_the_newer_is_compared(folder):
 def test_another_split_with_pairs_is_a_group_of_its_own(folder):
     for probe in ARMS:
         edit(cell(folder, probe, 2), {"fingerprint": "another"})
-    assert [group.seeds for group in groups(read_cells([folder]))] == [[0, 1], [2]]
+    assert [group.seeds for group in groups(read_cells([folder])[0])] == [[0, 1], [2]]
     assert {row["verdict"] for row in report(folder)[0] if row["n"] == "1"} == {"cannot tell (n = 1)"}
 
 
@@ -120,7 +121,7 @@ def test_a_missing_pair_and_an_unfinished_run_are_listed(folder):
     table, _, text = report(folder)
     assert {row["n"] for row in table if row["arm"] == "pan+pgs"} == {"2"}
     assert "| pan+pgs | 1 | no finished cell that agrees |" in text
-    assert f"| {lost.parent.name} | failed | 2 |" in text
+    assert f"| {lost.parent.name} | failed | 2 |  |" in text
 
 
 def test_an_error_that_is_no_number_is_listed_and_not_paired(folder):
@@ -173,9 +174,8 @@ def test_old_summaries_without_facts_are_shown_and_not_compared(folder):
     group = only_group(folder)
     assert len(group.cells) == 9
     assert all(picture.svg() for picture in pictures(group, comparisons(group)))
-    assert (
-        "not recorded, so perhaps not equal: the split, cutoff, precision, E0, scale, budget, code" in report(folder)[2]
-    )
+    unknown = "the split, cutoff, precision, E0, scale, ZBL repulsion, budget, code"
+    assert f"not recorded, so perhaps not equal: {unknown}" in report(folder)[2]
 
 
 def test_verdicts_hold_after_correction_only(sweep, tmp_path):
@@ -228,6 +228,49 @@ def test_flatness_is_that_of_the_best_error_over_the_last_fifth(sweep, tmp_path)
     edit(cell(folder, "none", 0), {"history": history})
     assert "Not flat" in flatness(only_group(folder))
     assert "10.0 %" in flatness(only_group(folder))
+
+
+TRAINING = {
+    "max_epochs": 20, "batch_size": 5, "batch_edges": None, "optimizer": "adamw", "lr": 0.01, "probe_lr": None,
+    "weight_decay": 0.0, "clip": None, "schedule": "constant", "warmup_steps": 0, "min_lr_ratio": 0.1,
+    "plateau": {"factor": 0.8, "patience": 5}, "ema_decay": None, "loss": "huber", "early_stopping": None,
+    "energy_weight": 1.0, "forces_weight": 10.0, "stress_weight": 0.0, "resume_from": None,
+    "stage_two": {"from_epoch": None, "energy_weight": None, "forces_weight": 50.0, "stress_weight": None, "lr": None},
+}  # fmt: skip
+PLAIN = (
+    "20 epochs, batches of 5, adamw, learning rate 0.01, constant schedule, "
+    "huber loss with weights energy 1.0, forces 10.0, stress 0.0"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"batch_edges": 4000}, "batches of about 4000 edges"),
+        ({"probe_lr": 0.02}, "learning rate 0.01 (probe 0.02)"),
+        ({"schedule": "cosine", "warmup_steps": 50}, "cosine schedule to 0.1 of it after 50 warm-up batches"),
+        ({"schedule": "plateau"}, "plateau schedule (× 0.8 after 5 validations)"),
+        ({"weight_decay": 1e-5}, "weight decay 1e-05"),
+        ({"clip": 10.0}, "gradients clipped at 10.0"),
+        ({"ema_decay": 0.99}, "EMA 0.99"),
+        ({"stage_two": TRAINING["stage_two"] | {"from_epoch": 15}}, "from epoch 15 weights forces 50.0"),
+        ({"stage_two": {"from_epoch": 15, "lr": 0.001}}, "from epoch 15 learning rate 0.001"),
+        ({"early_stopping": 9}, "stopped after 9 validations without a better loss"),
+        ({"resume_from": "runs/a"}, "continued from another run"),
+    ],
+)
+def test_the_budget_says_what_applies_and_nothing_that_is_off(changes, said):
+    assert budget(TRAINING) == PLAIN
+    assert said in budget(TRAINING | changes).replace(", stress 0.0", "")
+    assert said not in PLAIN
+
+
+def test_the_caption_has_the_whole_budget(folder):
+    for file in folder.glob("*/summary.json"):
+        edit(file, {"config.training": TRAINING, "config.model.zbl": False})
+    text = report(folder)[2]
+    assert f"budget {PLAIN}; " in text
+    assert "ZBL repulsion off; " in text
 
 
 def test_claims_are_about_mace_with_both_probes_against_bare(sweep, tmp_path):

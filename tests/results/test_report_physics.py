@@ -62,7 +62,7 @@ def tell(folder, arm, seed, **facts):
 
 
 def found_in(folder):
-    (group,) = groups(read_cells([folder]))
+    (group,) = groups(read_cells([folder])[0])
     return physics(group)
 
 
@@ -199,13 +199,24 @@ def test_without_a_reference_nothing_is_judged_by_it(folder):
     assert all(picture.svg() for picture in physics_pictures(found))
 
 
-def test_a_sweep_that_was_not_asked_has_no_section_and_other_groups_say_so(folder, sweep, tmp_path):
+def test_a_sweep_that_was_not_asked_has_no_section_and_is_named(folder, sweep, tmp_path):
     other = invent(cell(sweep, "none", 0), tmp_path / "more", {"none": [0.1, 0.1]}, backbone="allegro")
     out = write_report([other], tmp_path / "first").page.parent
     assert "Physics" not in (out / "report.md").read_text()
     assert not (out / "physics.csv").exists()
-    out = write_report([other, folder], tmp_path / "second").page.parent
-    assert "| any | none | 0, 1 | not asked |" in (out / "report.md").read_text()
+    text = (write_report([other, folder], tmp_path / "second").page.parent / "report.md").read_text()
+    (section,) = [line for line in text.splitlines() if line.startswith("## Physics: ")]
+    assert "mace" in section
+    (named,) = [line for line in text.splitlines() if line.startswith("Not asked: ")]
+    assert "allegro" in named
+    assert "mace" not in named
+
+
+def test_answers_of_an_earlier_report_go(folder):
+    assert (report(folder) / "physics.csv").exists()
+    for file in folder.glob("*/diagnostics/toy.json"):
+        file.unlink()
+    assert not (report(folder) / "physics.csv").exists()
 
 
 def test_a_measure_that_orders_cells_by_stability_is_told_from_one_that_does_not(sweep, tmp_path):
@@ -215,7 +226,7 @@ def test_a_measure_that_orders_cells_by_stability_is_told_from_one_that_does_not
         summary = cell(made, "none", seed)
         answer(summary, "stability", {"failed": (seed / 12, "less", None)}, "")
         answer(summary, "bsct", {"fsd": (float(seed), "less", None), "constant": (1.0, "less", None)})
-    cells = read_cells([made])
+    cells, _ = read_cells([made])
     found = {one.measure: one for one in foretold(cells)}
     assert list(found) == ["bsct: fsd (eV)", "test: F MAE (eV/Å)"]
     smooth, force = found.values()

@@ -28,7 +28,10 @@ from scalarfid.potential import Potential, is_probe
 from scalarfid.train import parity_plots
 from scalarfid.training import RunResult, errors_of
 from scalarfid.training.checkpoint import read
+from scalarfid.training.directory import RunDirectory
+from scalarfid.training.history import History
 from scalarfid.training.provenance import code_version
+from scalarfid.training.recorder import Recorder
 from scalarfid.training.report import peak_memory
 
 
@@ -83,6 +86,20 @@ def test_the_summary_has_a_believable_peak_of_memory():
     block = np.ones(2**24)  # 134 MB, touched
     assert 100 < before <= peak_memory() < 1e5
     assert peak_memory() - before <= block.nbytes / 1e6 + 50
+
+
+def test_the_summary_says_what_its_times_were_taken_on(tmp_path):
+    summary = train(tmp_path, "run.device=cpu", "training.max_epochs=1").summary
+    assert (summary["device"], summary["threads"], summary["compile"]) == ("cpu", torch.get_num_threads(), False)
+    assert 0 < summary["processor_time_s"] < 2 * torch.get_num_threads() * summary["training_time_s"] + 1
+
+
+def test_processor_time_goes_on_after_a_resume_and_is_unknown_after_an_older_checkpoint(tmp_path):
+    directory = tmp_path / "run"
+    for before, known in (({"elapsed": 100.0, "processor": 70.0}, True), ({"elapsed": 100.0}, False)):
+        times = Recorder(RunDirectory(directory), {}, History(directory / "metrics.csv", ["forces"]), before).times
+        assert 100 <= times.elapsed < 110
+        assert 70 <= times.processor < 80 if known else times.processor is None
 
 
 def test_the_summary_repeats_curves_and_configuration(uninterrupted):
