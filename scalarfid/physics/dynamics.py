@@ -31,7 +31,7 @@ SPIKE = 5.0
 """A temperature of so many times what was asked for has failed."""
 LIMITS = {"closest_in_radii": CLOSE, "bond_change_A": BOND, "temperature_factor": SPIKE}
 LOOK = 10
-"""Steps between two looks at distances; the temperature is looked at after every step."""
+"""Distances are looked at where the number of the step is a multiple; the temperature after every step."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +83,21 @@ class Watch:
 
     def __init__(self, start: Atoms, temperature: float) -> None:
         self.failure: Failure | None = None
-        self.temperature, self._radii, self._looks = temperature, covalent_radii[start.numbers], 0
+        self.temperature, self._radii = temperature, covalent_radii[start.numbers]
         self._bonds, self._lengths = np.zeros((2, 0), dtype=np.int64), np.zeros(0)
         if not start.pbc.any():
             (i, j), d = pairs(start, 2.5 * float(self._radii.max()))
             bonded = (i < j) & (d < 1.25 * (self._radii[i] + self._radii[j]))
             self._bonds, self._lengths = np.stack([i, j])[:, bonded], d[bonded]
 
-    def fails(self, atoms: Atoms) -> str | None:
-        """Why the state is a failure, None if it is none."""
+    def fails(self, atoms: Atoms, step: int) -> str | None:
+        """Why the state after so many steps of the whole run is a failure, None if it is none."""
         temperature = atoms.get_temperature()
         if not np.isfinite(temperature + atoms.get_potential_energy()):
             return "an energy or a force is no number"
         if temperature > SPIKE * self.temperature:
             return f"a temperature spike, {temperature:.0f} K (limit {SPIKE * self.temperature:.0f} K)"
-        self._looks += 1
-        return None if self._looks % LOOK else self._too_close(atoms) or self._broken(atoms)
+        return None if step % LOOK else self._too_close(atoms) or self._broken(atoms)
 
     def _too_close(self, atoms: Atoms) -> str | None:
         (i, j), d = pairs(atoms, 2 * CLOSE * float(self._radii.max()))
@@ -119,13 +118,19 @@ class Watch:
 
 
 def follow(dynamics: MolecularDynamics, watch: Watch, steps: int) -> Iterator[None]:
-    """Yield for the first state and after every step; stop early, with ``watch.failure`` set, when the run fails."""
+    """Yield for the first state and after every step; stop early, with ``watch.failure`` set, when the run fails.
+
+    Args:
+        dynamics: its ``nsteps`` counts from the beginning of the whole run, also where that goes on after a pause.
+        watch: looks at every state.
+        steps: further ones.
+    """
     atoms = dynamics.atoms
     atoms.get_forces()
     reason = None
     try:
         for _ in dynamics.irun(steps):
-            reason = watch.fails(atoms)
+            reason = watch.fails(atoms, dynamics.nsteps)
             if reason:
                 break
             yield

@@ -13,15 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.md.verlet import VelocityVerlet
-from ase.units import fs
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from scalarfid.files import replacing
 from scalarfid.intervals import slope
-from scalarfid.log import progress
-from scalarfid.physics.dynamics import LIMITS, Failure, Watch, follow, moving, pairs, starts
+from scalarfid.physics.dynamics import LIMITS, starts
+from scalarfid.physics.microcanonical import Course, Record, jumps, run
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -56,64 +52,9 @@ class NveOptions:
     timesteps: list[float] = field(default_factory=lambda: [0.5, 1.0, 2.0])
     seed: int = 0
 
-
-@dataclass(frozen=True)
-class Record:
-    """Of one run, a value a step.
-
-    Attributes:
-        time: [K] in ps.
-        total: [K] total energy per atom in meV, relative to the first.
-        kinetic: [K] per atom in meV.
-        edges: [K] number of pairs within the cutoff, zero where it is not known.
-        atoms: how many.
-        failure: if the run ended early.
-    """
-
-    time: NDArray[np.float64]
-    total: NDArray[np.float64]
-    kinetic: NDArray[np.float64]
-    edges: NDArray[np.int64]
-    atoms: int
-    failure: Failure | None = None
-
-
-def run(surface: Surface, start: Atoms, timestep: float, options: NveOptions, label: str = "NVE") -> Record:
-    """Run from the structure ``start`` and keep what comes after settling."""
-    atoms = moving(start, 2 * options.temperature, options.seed)
-    atoms.calc = surface.calculator()
-    dynamics, watch = VelocityVerlet(atoms, timestep * fs), Watch(start, options.temperature)
-    steps = round(1000 * (options.settle + options.duration) / timestep)
-    rows = [
-        (dynamics.nsteps, atoms.get_potential_energy(), atoms.get_kinetic_energy(), _edges(atoms, surface.cutoff))
-        for _ in progress(follow(dynamics, watch, steps), label, total=steps + 1)
-    ]
-    first = 0 if watch.failure else round(1000 * options.settle / timestep)
-    step, potential, kinetic, edges = np.array(rows).T[:, first:] if rows else np.zeros((4, 0))
-    per_atom = 1000 / len(atoms)
-    total = (potential + kinetic) * per_atom
-    return Record(
-        step * timestep / 1000, total - total[:1], kinetic * per_atom, edges.astype(int), len(atoms), watch.failure
-    )
-
-
-def _edges(atoms: Atoms, cutoff: float | None) -> int:
-    return 0 if cutoff is None else pairs(atoms, cutoff)[0].shape[1]
-
-
-def jumps(record: Record) -> tuple[float, float]:
-    """Largest jump of the total energy in meV where the neighbour list changes, and where it does not.
-
-    A jump is a step of E that its neighbours do not have, |ΔE_k − ½(ΔE_k−1 + ΔE_k+1)|; steps beside a change of the
-    list belong to neither. Not finite where there are no such steps.
-    """
-    change = np.diff(record.total) * record.atoms
-    jump = np.abs(change[1:-1] - 0.5 * (change[:-2] + change[2:]))
-    changes = np.diff(record.edges) != 0
-    here, beside = changes[1:-1], changes[:-2] | changes[2:]
-    kinds = (jump[here], jump[~here & ~beside])
-    listed, other = (float(kind.max()) if kind.size else float("nan") for kind in kinds)
-    return listed, other
+    def course(self, timestep: float) -> Course:
+        """Of the run at one time step."""
+        return Course(self.temperature, timestep, self.settle, self.duration, self.seed)
 
 
 def numbers(record: Record) -> dict[str, Number]:
@@ -203,30 +144,13 @@ def _failures(name: str, records: Mapping[float, Record], truth: Mapping[float, 
     ]
 
 
-def _kept(work: Path | None, key: str) -> Record | None:
-    path = None if work is None else work / f"{key}.npz"
-    if path is None or not path.is_file():
-        return None
-    with np.load(path) as kept:
-        time, reason = kept["failure"] if kept["failure"].size else (None, None)
-        failure = None if reason is None else Failure(float(time), str(reason))
-        return Record(kept["time"], kept["total"], kept["kinetic"], kept["edges"], int(kept["atoms"]), failure)
-
-
-def _keep(work: Path | None, key: str, record: Record) -> None:
-    if work is not None:
-        failure = [] if record.failure is None else [str(record.failure.time), record.failure.reason]
-        with replacing(work / f"{key}.npz") as temporary:
-            np.savez(temporary, **{**vars(record), "failure": np.array(failure, dtype=str)})
-
-
 def _runs(surface: Surface, title: str, start: Atoms, options: NveOptions, work: Path | None) -> dict[float, Record]:
-    """A record a time step; those in ``work`` are not run again."""
+    """A record a time step; what is in ``work`` is not run again."""
     records = {}
     for dt in options.timesteps:
         key = f"{title}, {dt:g} fs"
-        records[dt] = _kept(work, key) or run(surface, start, dt, options, f"NVE: {key}")
-        _keep(work, key, records[dt])
+        path = None if work is None else work / f"{key}.npz"
+        records[dt] = run(surface, start, options.course(dt), path, label=f"NVE: {key}")
     return records
 
 

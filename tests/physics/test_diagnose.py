@@ -14,7 +14,9 @@ import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.diagnose import main
-from scalarfid.physics import diagnostics, nve, surface
+from scalarfid.physics import diagnostics, surface
+from scalarfid.physics.microcanonical import Course
+from scalarfid.physics.microcanonical import run as run_of
 from scalarfid.physics.surface import OfPotential
 from scalarfid.results.answers import asked
 from scalarfid.results.cells import read_cells
@@ -50,7 +52,7 @@ def test_compiled_molecular_dynamics_is_the_same_to_round_off():
     for quick in (False, True):
         one = surface(potential, compile=quick)
         assert one.calculator() is one.at("float64").calculator()  # sizes are compiled once
-        records.append(nve.run(one, bulk("Ag").repeat(2), 1.0, nve.NveOptions(duration=0.02, settle=0.0)))
+        records.append(run_of(one, bulk("Ag").repeat(2), Course(300, 1.0, 0.0, 0.02, 0)))
     assert np.allclose(records[0].total, records[1].total, atol=1e-6, rtol=0)
     assert np.ptp(records[0].kinetic) > 1
 

@@ -13,7 +13,8 @@ from physics.surfaces import Pairs, added, headlines, lennard_jones
 import scalarfid
 from scalarfid.intervals import slope
 from scalarfid.physics import System, surface
-from scalarfid.physics.nve import NveOptions, Record, drift_fault, jumps, measure, numbers
+from scalarfid.physics.microcanonical import KEEP, Course, Record, jumps, run
+from scalarfid.physics.nve import NveOptions, drift_fault, measure, numbers
 from scalarfid.physics.outcome import Number
 from scalarfid.physics.surface import OfCalculator
 
@@ -102,6 +103,49 @@ def test_a_potential_is_asked_in_both_precisions_and_not_again(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     again = measure(OfCalculator(None, "gone"), None, system, options, tmp_path)
     assert again.numbers["Si.float64.2fs.slope"] == outcome.numbers["Si.float64.2fs.slope"]
+
+
+class Tired(Pairs):
+    """Is interrupted at its hundredth call, or whichever is given."""
+
+    calls = 100
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        self.calls -= 1
+        if self.calls < 0:
+            raise KeyboardInterrupt
+        super().calculate(atoms, properties, system_changes)
+
+
+def test_a_run_that_was_interrupted_is_the_run_that_was_not(tmp_path):
+    lj, path = lennard_jones(), tmp_path / "run.npz"
+    start, course = bulk("Ar", "fcc", a=3.95).repeat(2), Course(80, 4.0, 0.4, 2.0, 0)
+    tired = Tired(*lj.functions, lj.cutoff)
+    tired.calls = 2 * KEEP + 50
+    with pytest.raises(KeyboardInterrupt):
+        run(OfCalculator(tired, "tired", tired.cutoff), start, course, path)
+    tired.calls = course.steps - 2 * KEEP + 1
+    resumed = run(OfCalculator(tired, "tired", tired.cutoff), start, course, path)
+    straight = run(OfCalculator(lj, "whole", lj.cutoff), start, course)
+    assert len(resumed.time) == 501
+    for of in ("time", "total", "kinetic", "edges"):
+        assert np.array_equal(getattr(resumed, of), getattr(straight, of))
+    assert np.array_equal(run(OfCalculator(None, "gone"), start, course, path).total, straight.total)
+
+
+def test_a_failed_run_is_kept_with_its_failure(tmp_path):
+    start, course = molecule("H2O"), Course(300, 0.02, 0.0, 1.0, 0)
+    nothing = Tired(np.zeros_like, np.zeros_like, 3.0)
+    nothing.calls = KEEP + 5
+    with pytest.raises(KeyboardInterrupt):
+        run(OfCalculator(nothing), start, course, tmp_path / "run.npz")
+    nothing.calls = course.steps
+    resumed = run(OfCalculator(nothing), start, course, tmp_path / "run.npz")
+    straight = run(surface(Pairs(np.zeros_like, np.zeros_like, 3.0)), start, course)
+    assert resumed.failure == straight.failure
+    assert resumed.failure.time > 0.02 * KEEP / 1000
+    assert np.array_equal(resumed.total, straight.total)
+    assert run(OfCalculator(None, "gone"), start, course, tmp_path / "run.npz").failure == straight.failure
 
 
 def test_a_molecule_that_flies_apart_fails_by_a_bond():

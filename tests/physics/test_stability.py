@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
@@ -11,7 +13,7 @@ from scipy.stats import spearmanr
 from scalarfid.diagnose import _work
 from scalarfid.intervals import rank_correlation, wilson
 from scalarfid.physics import System, named, surface
-from scalarfid.physics.dynamics import Failure, Watch, moving
+from scalarfid.physics.dynamics import Failure, Schedule, Watch, heated, moving
 from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, survival
 
 SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
@@ -71,12 +73,25 @@ def test_a_watch_names_what_it_sees():
     assert atoms.get_temperature() == pytest.approx(300)
     assert np.abs(atoms.get_momenta().sum(axis=0)).max() < 1e-9
     atoms.calc = lennard_jones()
-    assert watch.fails(atoms) is None
+    assert watch.fails(atoms, 0) is None
     atoms.positions[1] = atoms.positions[0] + [1.0, 0, 0]
-    (seen,) = {watch.fails(atoms) for _ in range(9)} - {None}
-    assert seen == "a bond out of range, Ag-Ag at 1.00 Å (limit 0.5 sums of radii)"
+    assert [watch.fails(atoms, step) for step in (1, 9, 11)] == [None] * 3
+    assert watch.fails(atoms, 20) == "a bond out of range, Ag-Ag at 1.00 Å (limit 0.5 sums of radii)"
     atoms.set_momenta(atoms.get_momenta() * np.nan)
-    assert watch.fails(atoms) == "an energy or a force is no number"
+    assert watch.fails(atoms, 1) == "an energy or a force is no number"
+
+
+def test_a_run_that_goes_on_fails_when_the_straight_one_does(tmp_path):
+    start, path = molecule("H2O"), tmp_path / "run.traj"
+    stretches = Schedule([300.0] * 9, 15, 0.5, 10.0, 0)
+    straight, failure = heated(start, free(), stretches)
+    assert len(straight) >= 2
+    for upto in range(1, len(straight) + 1):
+        heated(start, free(), replace(stretches, temperatures=[300.0] * upto), path)
+        resumed, again = heated(start, free(), stretches, path)
+        assert again == failure
+        assert np.array_equal(resumed[-1].positions, straight[-1].positions)
+        path.unlink()
 
 
 def test_intervals_by_hand():
