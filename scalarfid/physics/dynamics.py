@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -29,9 +30,18 @@ BOND = 0.5
 """Å; a molecule's bond that differs by more from its first length has failed (Fu et al., arXiv 2210.07237)."""
 SPIKE = 5.0
 """A temperature of so many times what was asked for has failed."""
-LIMITS = {"closest_in_radii": CLOSE, "bond_change_A": BOND, "temperature_factor": SPIKE}
 LOOK = 10
 """Distances are looked at where the number of the step is a multiple; the temperature after every step."""
+LIMITS = {
+    "closest_in_radii": CLOSE,
+    "bond_change_A": BOND,
+    "temperature_factor": SPIKE,
+    "distances_looked_at_every_steps": LOOK,
+}
+LANGEVIN = {
+    "integrator": "Langevin (Vanden-Eijnden and Ciccotti, Chem. Phys. Lett. 429, 310 (2006)), as in ASE",
+    "thermostat": "Langevin, friction in 1/ps as stated",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,24 @@ def supercell(crystal: Atoms, limit: int) -> Atoms:
     """The largest n×n×n repetition of a primitive cell with at most ``limit`` atoms, n ≥ 1."""
     n = max(1, int((limit / len(crystal)) ** (1 / 3) + 1e-9))
     return crystal.repeat(n)
+
+
+def described(start: Atoms) -> dict[str, Any]:
+    """For the settings: formula and number of atoms of what is simulated, and where the structure is from."""
+    source = {"source": start.info["source"]} if "source" in start.info else {}
+    return {"formula": start.get_chemical_formula("metal"), "atoms": len(start)} | source
+
+
+def resolved(options: Any, starts: Mapping[str, dict[str, Any]], *rest: str) -> dict[str, Any]:
+    """Options as settings of runs: limits instead of what they limit, and what holds for each structure.
+
+    Args:
+        options: dataclass, with ``atoms``, the most that a supercell may have.
+        starts: what is known of each structure.
+        rest: options whose values are in ``starts``.
+    """
+    settings = {key: value for key, value in asdict(options).items() if key not in ("atoms", *rest)}
+    return settings | {"atoms_at_most": options.atoms, "structures": dict(starts)} | LIMITS
 
 
 def moving(start: Atoms, temperature: float, seed: int) -> Atoms:

@@ -8,7 +8,7 @@ integrator alone and falls as dt². What does not fall, and what the reference d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from ase import Atoms
 from matplotlib.figure import Figure
 
 from scalarfid.intervals import slope
-from scalarfid.physics.dynamics import LIMITS, starts
+from scalarfid.physics.crystals import level_of
+from scalarfid.physics.dynamics import described, resolved, starts
 from scalarfid.physics.microcanonical import Course, Record, jumps, run
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
@@ -27,6 +28,8 @@ DRIFT = 0.05
 """meV/atom/ps; a slower drift is no fault."""
 JUMP = 1.0
 """meV; a smaller jump of the total energy is no fault."""
+FACTOR = 5.0
+"""A jump is a fault where it is so many times larger than those of other steps and of the reference."""
 BLOCKS = 10
 """Of a record, for the interval of its slope."""
 PRECISIONS = ("float64", "float32")
@@ -122,7 +125,7 @@ def jump_fault(
     values, beside = found[min(steps)], truth.get(min(steps), {})
     jump = values["jump_at_list_change"].value
     usual = [values["jump_otherwise"].value, getattr(beside.get("jump_at_list_change"), "value", None)]
-    if jump <= max(JUMP, *(5 * (value or 0.0) for value in usual)):
+    if jump <= max(JUMP, *(FACTOR * (value or 0.0) for value in usual)):
         return []
     return [f"{name}: the total energy jumps by {jump:.3g} meV when the neighbour list changes"]
 
@@ -186,7 +189,8 @@ def measure(
 ) -> Outcome:
     """Run model and reference at every time step and judge the model."""
     found, arrays, faults = {}, {}, []
-    for name, start in starts(system, options.atoms):
+    structures = dict(starts(system, options.atoms))
+    for name, start in structures.items():
         truths = {} if reference is None else _runs(reference, f"{name}, reference", start, options, work)
         asked = {key: _runs(other, f"{name}, {key}", start, options, work) for key, other in _surfaces(model)}
         truth = {dt: numbers(record) for dt, record in truths.items()}
@@ -202,5 +206,14 @@ def measure(
                 title = f"{name} in {key}"
                 faults += _failures(title, records, truths) + drift_fault(title, values, truth)
                 faults += jump_fault(title, values, truth)
-    settings = asdict(options) | LIMITS | {"drift_from_meV_per_atom_per_ps": DRIFT, "jump_from_meV": JUMP}
+    settings = resolved(options, {name: described(start) for name, start in structures.items()}) | {
+        "integrator": "velocity Verlet",
+        "thermostat": "none",
+        "start": "undisturbed, velocities of twice the temperature",
+        "reference_level": level_of(reference, system),
+        "blocks": BLOCKS,
+        "drift_from_meV_per_atom_per_ps": DRIFT,
+        "jump_from_meV": JUMP,
+        "jump_from_times_others": FACTOR,
+    }
     return Outcome("nve", model.name, reference and reference.name, settings, found, arrays, faults)

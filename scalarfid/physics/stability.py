@@ -7,7 +7,7 @@ no answer. The fraction that survives has Wilson's interval.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from ase import Atoms
 from matplotlib.figure import Figure
 
 from scalarfid.intervals import wilson
-from scalarfid.physics.dynamics import LIMITS, Failure, Schedule, heated, starts
+from scalarfid.physics.crystals import level_of
+from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, starts
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -111,7 +112,8 @@ def measure(
     beside = reference if options.against else None
     numbers, arrays, faults = {}, {}, []
     every: dict[str, list[Failure | None]] = {"model": [], "reference": []}
-    for name, start in starts(system, options.atoms):
+    structures = dict(starts(system, options.atoms))
+    for name, start in structures.items():
         found = {"model": runs(model, f"{name}, model", start, options, work)}
         if beside is not None:
             found["reference"] = runs(beside, f"{name}, reference", start, options, work)
@@ -128,6 +130,7 @@ def measure(
     numbers["survived"] = survival(every["model"])["survived"]
     failed = {role: Number(1 - survival(ends)["survived"].value, "") for role, ends in every.items() if ends}
     numbers["failed"] = failed["model"].headline("less", failed.get("reference"))
-    settings = asdict(options) | LIMITS
+    settings = resolved(options, {name: described(start) for name, start in structures.items()}) | LANGEVIN
+    settings["reference_level"] = level_of(beside, system)
     faults = [fault for fault in faults if fault]
     return Outcome("stability", model.name, reference and reference.name, settings, numbers, arrays, faults)

@@ -28,7 +28,8 @@ class System:
     Attributes:
         name: of the dataset.
         elements: atomic numbers, sorted.
-        crystals: by name, primitive cells near equilibrium.
+        crystals: by name, primitive cells near equilibrium; ``info["source"]`` of these and of molecules says where
+            from.
         molecules: by name, near equilibrium; ``info["bond"]`` is the pair of atoms of a published scan.
         reference: name of the in-process potential that made the labels, None where they have another origin.
         tests: reads the labelled test sets by name when called; None unless they were published as questions.
@@ -47,6 +48,11 @@ class System:
     def pairs(self) -> list[tuple[int, int]]:
         """Every pair of elements, once."""
         return [(a, b) for k, a in enumerate(self.elements) for b in self.elements[k:]]
+
+    @property
+    def sources(self) -> dict[str, str | None]:
+        """Where every crystal and molecule is from, by name; None where it does not say."""
+        return {name: atoms.info.get("source") for name, atoms in {**self.crystals, **self.molecules}.items()}
 
 
 # Lattice constants in Å of the level of theory of the labels, where it is known; they only start a relaxation.
@@ -75,12 +81,14 @@ def system_of(dataset: Mapping[str, Any], elements: Sequence[int]) -> System:
     if name in _CRYSTALS:
         title, formula, lattice, a = _CRYSTALS[name]
         crystals[title] = bulk(formula, lattice, a=a)
+        crystals[title].info["source"] = f"{formula} {lattice}, a = {a:g} Å"
     if name == "mol31":
         molecules = published_molecules(name)
     called = dataset.get("molecule") or name
     formula = _MOLECULES.get(called, called)
     if formula in g2.names:
         molecules[called] = molecule(formula)
+        molecules[called].info["source"] = f"{formula} of ASE's g2 set"
     recipe = dataset.get("recipe") or {}
     label = recipe.get("potential") or _LABELS.get(name)
     tests = partial(published_tests, dataset) if name in _TESTED else None
@@ -91,7 +99,7 @@ def published_molecules(name: str) -> dict[str, Atoms]:
     """Molecules of a set in this package, relaxed by its labels' potential, with the bond [2] of a published scan."""
     frames = read_frames(PACKAGED / f"{name}-start.xyz")
     for atoms in frames:
-        atoms.info["bond"] = [int(k) for k in atoms.info["bond"]]
+        atoms.info |= {"bond": [int(k) for k in atoms.info["bond"]], "source": f"{name}-start.xyz of this package"}
     return {atoms.info["molecule"]: atoms for atoms in frames}
 
 

@@ -67,6 +67,15 @@ def test_a_surface_agrees_with_itself(sound):
     assert headlines(sound) == {"Ar.float64.2fs.slope": (slope, "zero", slope)}
 
 
+def test_the_settings_say_what_was_run(sound):
+    settings = sound.settings
+    assert settings["structures"] == {"Ar": {"formula": "Ar8", "atoms": 8}}
+    assert (settings["atoms_at_most"], settings["integrator"], settings["thermostat"]) == (8, "velocity Verlet", "none")
+    assert (settings["blocks"], settings["jump_from_times_others"]) == (10, 5.0)
+    assert settings["reference_level"] == "another than the labels'"  # whose labels are nobody's
+    assert "atoms" not in settings
+
+
 def test_forces_that_no_energy_explains_are_a_drift():
     lj = lennard_jones()
     outcome = ask(Swirl(*lj.functions, lj.cutoff), lj, FEW)

@@ -28,6 +28,10 @@ def test_a_sound_crystal_survives_and_one_with_a_hole_does_not(tmp_path):
     lj = lennard_jones()
     sound = measure(surface(lj), surface(lj), SYSTEM, OPTIONS)
     assert sound.findings == []
+    assert sound.settings["structures"] == {"Ar": {"formula": "Ar8", "atoms": 8}}
+    assert (sound.settings["atoms_at_most"], sound.settings["friction"]) == (8, 10.0)
+    assert sound.settings["thermostat"].startswith("Langevin")
+    assert sound.settings["reference_level"] == "another than the labels'"
     assert sound.numbers["survived"].value == sound.numbers["Ar.reference.50K.survived"].value == 1
     assert sound.numbers["Ar.50K.survived"].low == pytest.approx(0.342, abs=1e-3)
     broken = measure(surface(added(lj, lambda r: -600 / r, lambda r: -600 / r**2)), surface(lj), SYSTEM, OPTIONS)
@@ -59,11 +63,15 @@ def test_what_was_run_is_not_run_again(tmp_path):
 
 def test_unfinished_work_belongs_to_one_model_and_one_set_of_options(tmp_path):
     (question,) = named("stability")
-    work = _work(tmp_path, question, {"model_sha256": "a"}, "false")
+    work = _work(tmp_path, question, {"model_sha256": "a"}, force=False)
     work.mkdir()
-    assert _work(tmp_path, question, {"model_sha256": "a"}, "false") == work != _work(tmp_path, question, {}, "false")
+    assert (
+        _work(tmp_path, question, {"model_sha256": "a"}, force=False)
+        == work
+        != _work(tmp_path, question, {}, force=False)
+    )
     assert work.is_dir()
-    assert not _work(tmp_path, question, {"model_sha256": "a"}, "true").is_dir()
+    assert not _work(tmp_path, question, {"model_sha256": "a"}, force=True).is_dir()
 
 
 def test_a_watch_names_what_it_sees():
