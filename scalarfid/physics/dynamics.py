@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from scalarfid.data.graphs import neighbours
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import read_json, write_json
 from scalarfid.log import progress
+from scalarfid.physics.kept import held
 from scalarfid.physics.systems import System, symbols
 
 CLOSE = 0.5
@@ -38,6 +40,8 @@ LIMITS = {
     "temperature_factor": SPIKE,
     "distances_looked_at_every_steps": LOOK,
 }
+FAILED = ".failed.json"
+"""Instead of .traj: the file of a failure."""
 LANGEVIN = {
     "integrator": "Langevin (Vanden-Eijnden and Ciccotti, Chem. Phys. Lett. 429, 310 (2006)), as in ASE",
     "thermostat": "Langevin, friction in 1/ps as stated",
@@ -199,10 +203,20 @@ def heated(
         start: without velocities; they are drawn for the first temperature.
         calculator: of the surface.
         schedule: of the run.
-        path: .traj file, written after every stretch; what it holds is not run again.
+        path: .traj file, written after every stretch; what it holds is not run again. A failure lies beside it.
         label: of the progress bar.
     """
-    frames = _kept(path)
+    with held(path):
+        frames, failure = _kept(path)
+        if failure is None and len(frames) < len(schedule.temperatures):
+            failure = _heat(frames, start, calculator, schedule, path=path, label=label)
+    return frames, failure
+
+
+def _heat(
+    frames: list[Atoms], start: Atoms, calculator: Calculator, schedule: Schedule, *, path: Path | None, label: str
+) -> Failure | None:
+    """Run the stretches that ``frames`` lack, add and keep their states, and say how the run failed if it did."""
     atoms = frames[-1].copy() if frames else moving(start, schedule.temperatures[0], schedule.seed)
     atoms.calc = calculator
     step, friction = schedule.timestep * fs, schedule.friction / (1000 * fs)
@@ -216,22 +230,27 @@ def heated(
         for _ in follow(dynamics, watch, schedule.stretch):
             pass
         if watch.failure:
+            _keep_failure(path, watch.failure)
             break
         frames.append(atoms.copy())
         _keep(path, frames[-1])
-    return frames, watch.failure
+    return watch.failure
 
 
-def _kept(path: Path | None) -> list[Atoms]:
-    """States of an earlier run; none where the file is missing or was cut off before its first state."""
-    if path is None or not path.is_file():
-        return []
+def _kept(path: Path | None) -> tuple[list[Atoms], Failure | None]:
+    """States of an earlier run and how it failed; none where the file was cut off before its first state."""
+    if path is None:
+        return [], None
+    failed = read_json(path.with_suffix(FAILED))
+    failure = None if failed is None else Failure(**failed)
+    if not path.is_file():
+        return [], failure
     try:
         with Trajectory(path) as kept:
-            return list(kept)
+            return list(kept), failure
     except InvalidULMFileError:
         path.unlink()
-        return []
+        return [], failure
 
 
 def _keep(path: Path | None, atoms: Atoms) -> None:
@@ -239,6 +258,11 @@ def _keep(path: Path | None, atoms: Atoms) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Trajectory(path, "a") as kept:
             kept.write(atoms)
+
+
+def _keep_failure(path: Path | None, failure: Failure) -> None:
+    if path is not None:
+        write_json(path.with_suffix(FAILED), asdict(failure))
 
 
 def _pair(atoms: Atoms, i: int, j: int) -> str:

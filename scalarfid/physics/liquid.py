@@ -22,6 +22,7 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.intervals import half_width
 from scalarfid.physics.crystals import level_of
 from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, supercell
+from scalarfid.physics.kept import Store
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.shells import BLOCKS, ONSET, Curve, Shell, curve, overlap, shell_end
@@ -151,12 +152,12 @@ def moved(frames: Sequence[Atoms]) -> float:
 
 
 def _melts(
-    asked: dict[str, Surface], crystal: Atoms, options: LiquidOptions, work: Path | None, title: str
+    asked: dict[str, Surface], crystal: Atoms, options: LiquidOptions, store: Store, title: str
 ) -> Iterator[tuple[str, list[Atoms], Failure | None]]:
     """Counted frames of model and reference; none where the run failed before them."""
     cell, schedule, counted = melt_of(crystal, options)
     for role, surface in asked.items():
-        path = None if work is None else work / f"{title}-{role}.traj"
+        path = store.place(surface, f"{title}-{role}.traj", cell, schedule)
         frames, failure = heated(cell, surface.calculator(), schedule, path, label=f"melt: {title}, {surface.name}")
         yield role, frames[len(schedule.temperatures) - counted :], failure
 
@@ -213,7 +214,7 @@ def measure(
     numbers, arrays, faults = {}, {}, []
     for title, crystal in system.crystals.items():
         melts = {}
-        for role, frames, failure in _melts(asked, crystal, options, work, title):
+        for role, frames, failure in _melts(asked, crystal, options, Store(system, work), title):
             values, wrong = _sound(f"{title}: the melt of {asked[role].name}", frames, failure)
             numbers |= {f"{title}.{role}.{of}": number for of, number in values.items()}
             faults += wrong

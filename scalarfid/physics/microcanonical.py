@@ -6,6 +6,7 @@ from a kept state is the run that was never interrupted (to the last bit where t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scalarfid.files import replacing
 from scalarfid.log import progress
 from scalarfid.physics.dynamics import Failure, Watch, follow, moving, pairs
+from scalarfid.physics.kept import held
 from scalarfid.physics.surface import Surface
 
 KEEP = 200
@@ -88,20 +90,30 @@ def run(surface: Surface, start: Atoms, course: Course, path: Path | None = None
         path: .npz file of rows and state, written every ``KEEP`` steps and at the end; what it holds is not run again.
         label: of the progress bar.
     """
-    atoms = moving(start, 2 * course.temperature, course.seed)
-    rows, failure = _kept(path, atoms)
-    if failure is None and len(rows) <= course.steps:
-        atoms.calc = surface.calculator()
-        dynamics, watch = VelocityVerlet(atoms, course.timestep * fs), Watch(start, course.temperature)
-        dynamics.nsteps, left = len(rows), course.steps - len(rows)
-        for _ in progress(follow(dynamics, watch, left), label, total=left + 1):
-            if rows and dynamics.nsteps % KEEP == 0:
-                _keep(path, rows, atoms)
-            edges = 0 if surface.cutoff is None else pairs(atoms, surface.cutoff)[0].shape[1]
-            rows.append((dynamics.nsteps, atoms.get_potential_energy(), atoms.get_kinetic_energy(), edges))
-        failure = watch.failure
-        _keep(path, rows, atoms, failure)
-    return _record(rows, course, len(atoms), failure)
+    with held(path):
+        atoms = moving(start, 2 * course.temperature, course.seed)
+        rows, failure = _kept(path, atoms)
+        if failure is None and len(rows) <= course.steps:
+            atoms.calc = surface.calculator()
+            dynamics, watch = VelocityVerlet(atoms, course.timestep * fs), Watch(start, course.temperature)
+            dynamics.nsteps, left = len(rows), course.steps - len(rows)
+            states = progress(follow(dynamics, watch, left), label, total=left + 1)
+            _note(rows, dynamics, states, surface.cutoff, path)
+            failure = watch.failure
+            _keep(path, rows, atoms, failure)
+    return _record(rows, course, len(start), failure)
+
+
+def _note(
+    rows: Rows, dynamics: VelocityVerlet, states: Iterable[None], cutoff: float | None, path: Path | None
+) -> None:
+    """Add a row for every state of ``dynamics``, and keep rows and state now and then."""
+    atoms = dynamics.atoms
+    for _ in states:
+        if rows and dynamics.nsteps % KEEP == 0:
+            _keep(path, rows, atoms)
+        edges = 0 if cutoff is None else pairs(atoms, cutoff)[0].shape[1]
+        rows.append((dynamics.nsteps, atoms.get_potential_energy(), atoms.get_kinetic_energy(), edges))
 
 
 def _record(rows: Rows, course: Course, atoms: int, failure: Failure | None) -> Record:

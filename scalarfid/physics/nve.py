@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from scalarfid.intervals import slope
 from scalarfid.physics.crystals import level_of
 from scalarfid.physics.dynamics import described, resolved, starts
+from scalarfid.physics.kept import Store
 from scalarfid.physics.microcanonical import Course, Record, jumps, run
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
@@ -147,12 +148,12 @@ def _failures(name: str, records: Mapping[float, Record], truth: Mapping[float, 
     ]
 
 
-def _runs(surface: Surface, title: str, start: Atoms, options: NveOptions, work: Path | None) -> dict[float, Record]:
-    """A record a time step; what is in ``work`` is not run again."""
+def _runs(surface: Surface, title: str, start: Atoms, options: NveOptions, store: Store) -> dict[float, Record]:
+    """A record a time step; what the store has is not run again."""
     records = {}
     for dt in options.timesteps:
         key = f"{title}, {dt:g} fs"
-        path = None if work is None else work / f"{key}.npz"
+        path = store.place(surface, f"{key}.npz", start, options.course(dt))
         records[dt] = run(surface, start, options.course(dt), path, label=f"NVE: {key}")
     return records
 
@@ -189,10 +190,10 @@ def measure(
 ) -> Outcome:
     """Run model and reference at every time step and judge the model."""
     found, arrays, faults = {}, {}, []
-    structures = dict(starts(system, options.atoms))
+    structures, store = dict(starts(system, options.atoms)), Store(system, work)
     for name, start in structures.items():
-        truths = {} if reference is None else _runs(reference, f"{name}, reference", start, options, work)
-        asked = {key: _runs(other, f"{name}, {key}", start, options, work) for key, other in _surfaces(model)}
+        truths = {} if reference is None else _runs(reference, f"{name}, reference", start, options, store)
+        asked = {key: _runs(other, f"{name}, {key}", start, options, store) for key, other in _surfaces(model)}
         truth = {dt: numbers(record) for dt, record in truths.items()}
         for key, records in {**asked, **({"reference": truths} if truths else {})}.items():
             values = {dt: numbers(record) for dt, record in records.items()}

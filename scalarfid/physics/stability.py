@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from scalarfid.intervals import wilson
 from scalarfid.physics.crystals import level_of
 from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, starts
+from scalarfid.physics.kept import Store
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -53,16 +54,16 @@ class StabilityOptions:
 
 
 def runs(
-    surface: Surface, title: str, start: Atoms, options: StabilityOptions, work: Path | None
+    surface: Surface, title: str, start: Atoms, options: StabilityOptions, store: Store
 ) -> dict[float, list[Failure | None]]:
-    """What became of every run, by temperature: its failure, or None; those in ``work`` are not run again."""
+    """What became of every run, by temperature: its failure, or None; those in the store are not run again."""
     stretches = max(1, round(1000 * options.duration / options.timestep / STRETCH))
     found: dict[float, list[Failure | None]] = {temperature: [] for temperature in options.temperatures}
     for temperature, ends in found.items():
         for seed in range(options.seed, options.seed + options.seeds):
             schedule = Schedule([temperature] * stretches, STRETCH, options.timestep, options.friction, seed)
             key = f"{title}, {temperature:g} K, seed {seed}"
-            path = None if work is None else work / f"{key}.traj"
+            path = store.place(surface, f"{key}.traj", start, schedule)
             ends.append(heated(start, surface.calculator(), schedule, path, label=f"NVT: {key}")[1])
     return found
 
@@ -112,11 +113,11 @@ def measure(
     beside = reference if options.against else None
     numbers, arrays, faults = {}, {}, []
     every: dict[str, list[Failure | None]] = {"model": [], "reference": []}
-    structures = dict(starts(system, options.atoms))
+    structures, store = dict(starts(system, options.atoms)), Store(system, work)
     for name, start in structures.items():
-        found = {"model": runs(model, f"{name}, model", start, options, work)}
+        found = {"model": runs(model, f"{name}, model", start, options, store)}
         if beside is not None:
-            found["reference"] = runs(beside, f"{name}, reference", start, options, work)
+            found["reference"] = runs(beside, f"{name}, reference", start, options, store)
         for role, ends in found.items():
             rows = {temperature: survival(of) for temperature, of in ends.items()}
             prefix = name if role == "model" else f"{name}.{role}"

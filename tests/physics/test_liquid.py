@@ -50,8 +50,8 @@ def test_the_cell_has_the_density_and_the_schedule_its_stretches():
         melt_of(bulk("Cu"), LiquidOptions())
 
 
-def test_what_the_table_gave_is_in_the_settings():
-    system = System("ag_emt", (47,), {"Ag fcc": bulk("Ag", a=4.06)}, reference="ag_emt")
+def test_what_the_table_gave_is_in_the_settings(tmp_path):
+    system = System("ag_emt", (47,), {"Ag fcc": bulk("Ag", a=4.06)}, reference="ag_emt", cache=str(tmp_path))
     short = LiquidOptions(atoms=8, melt=0.02, settle=0.02, duration=0.2)
     settings = measure(surface("ag_emt"), surface("ag_emt"), system, short).settings
     stated = settings["structures"]["Ag fcc"]

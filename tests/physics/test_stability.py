@@ -56,9 +56,9 @@ def test_what_was_run_is_not_run_again(tmp_path):
     (question,) = named("stability")
     first = question.ask(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path)
     assert len(list(tmp_path.glob("*.traj"))) == 4
-    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*.traj"))]
     assert question.ask(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path).numbers == first.numbers
-    assert before == [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+    assert before == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*.traj"))]
 
 
 def test_unfinished_work_belongs_to_one_model_and_one_set_of_options(tmp_path):
@@ -90,16 +90,17 @@ def test_a_watch_names_what_it_sees():
 
 
 def test_a_run_that_goes_on_fails_when_the_straight_one_does(tmp_path):
-    start, path = molecule("H2O"), tmp_path / "run.traj"
+    start = molecule("H2O")
     stretches = Schedule([300.0] * 9, 15, 0.5, 10.0, 0)
     straight, failure = heated(start, free(), stretches)
     assert len(straight) >= 2
     for upto in range(1, len(straight) + 1):
+        path = tmp_path / f"{upto}.traj"
         heated(start, free(), replace(stretches, temperatures=[300.0] * upto), path)
         resumed, again = heated(start, free(), stretches, path)
         assert again == failure
         assert np.array_equal(resumed[-1].positions, straight[-1].positions)
-        path.unlink()
+        assert heated(start, None, stretches, path)[1] == failure  # and is not run again
 
 
 def test_intervals_by_hand():
