@@ -225,7 +225,8 @@ def _show(record: Mapping[str, Any], out: Console) -> None:
     for name, number in record["numbers"].items():
         value = "–" if number["value"] is None else f"{number['value']:.4g}"
         interval = f" ({number['low']:.4g} … {number['high']:.4g})" if "low" in number else ""
-        table.add_row(name, value + interval, number["unit"])
+        note = f" ({number['note']})" if "note" in number else ""
+        table.add_row(name, value + interval, number["unit"] + note)
     out.print(table)
     for fault in record["findings"]:
         log.warning("%s", fault)

@@ -24,6 +24,7 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json, write_json
 from scalarfid.log import progress
 from scalarfid.physics.kept import held
+from scalarfid.physics.outcome import Number
 from scalarfid.physics.systems import System, symbols
 
 CLOSE = 0.5
@@ -54,6 +55,11 @@ class Failure:
 
     time: float
     reason: str
+
+    @property
+    def number(self) -> Number:
+        """The time, with the reason as its note."""
+        return Number(self.time, "ps", note=self.reason)
 
 
 def starts(system: System, limit: int) -> Iterator[tuple[str, Atoms]]:

@@ -166,7 +166,7 @@ def _sound(melt: str, frames: list[Atoms], failure: Failure | None) -> tuple[dic
     """Whether a run came to its end and is a liquid."""
     if failure is not None:
         wrong = f"{melt} fails after {failure.time:.3g} ps: {failure.reason}"
-        return {"failure_time": Number(failure.time, "ps")}, [wrong]
+        return {"failure_time": failure.number}, [wrong]
     way = moved(frames)
     faults = [f"{melt} is no liquid, its atoms move by {way:.2f} Å only"] if way < STILL else []
     return {"failure_time": Number(None, "ps"), "moved": Number(way, "Å")}, faults

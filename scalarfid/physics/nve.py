@@ -62,9 +62,13 @@ class NveOptions:
 
 
 def numbers(record: Record) -> dict[str, Number]:
-    """What a run amounts to."""
+    """What a run amounts to.
+
+    ``drift_over_kinetic_sigma`` is mlipaudit's measure (its benchmark ``nve_energy_conservation``): the fitted drift
+    over the run, divided by the standard deviation of the kinetic energy; here with its sign, both per atom.
+    """
     if record.failure is not None:
-        return {"failure_time": Number(record.failure.time, "ps")}
+        return {"failure_time": record.failure.number}
     rate, half = slope(record.time, record.total, BLOCKS)
     line = np.polyval(np.polyfit(record.time, record.total, 1), record.time)
     listed, other = jumps(record)
@@ -92,7 +96,8 @@ def drift_fault(
 ) -> list[str]:
     """A slope at the shortest step that is not zero, not the integrator's and not the reference's.
 
-    The integrator's falls with the step at least as dt, the geometric mean of dt² and no fall at all.
+    The integrator's falls with the step at least as dt, the geometric mean of dt² and no fall at all; that is tested
+    where there are two steps or more.
     """
     slopes = {dt: values["slope"] for dt, values in found.items() if "slope" in values}
     if not slopes:
@@ -105,9 +110,14 @@ def drift_fault(
     if least <= max(DRIFT, integrator, reference):
         return []
     rate = slopes[short]
+    beyond = (
+        "more than the integrator's dt² explains"
+        if long > short
+        else "the only step measured, so that dt² is not tested"
+    )
     against = f", the reference by {beside.value:.2g}" if beside else ""
     size = f"{rate.value:.3g} ({rate.low:.3g} … {rate.high:.3g}) meV/atom/ps at {short:g} fs"
-    return [f"{name}: the total energy drifts by {size}, more than the integrator's dt² explains{against}"]
+    return [f"{name}: the total energy drifts by {size}, {beyond}{against}"]
 
 
 def _bounds(number: Number) -> tuple[float, float]:
@@ -134,10 +144,14 @@ def jump_fault(
 def _headline(
     name: str, found: Mapping[float, Mapping[str, Number]], truth: Mapping[float, Mapping[str, Number]]
 ) -> dict[str, Number]:
-    """The slope at the shortest step; no value where that run failed."""
+    """Slope and jump at changes of the list at the shortest step; no value where that run failed."""
     short = min(found)
-    rate = found[short].get("slope", Number(None, "meV/atom/ps"))
-    return {f"{name}.{short:g}fs.slope": rate.headline("zero", truth.get(short, {}).get("slope"))}
+    of_model, of_reference = found[short], truth.get(short, {})
+    headlines = {}
+    for of, unit, better in (("slope", "meV/atom/ps", "zero"), ("jump_at_list_change", "meV", "less")):
+        number = of_model.get(of, Number(None, unit))
+        headlines[f"{name}.{short:g}fs.{of}"] = number.headline(better, of_reference.get(of))
+    return headlines
 
 
 def _failures(name: str, records: Mapping[float, Record], truth: Mapping[float, Record]) -> list[str]:
@@ -199,7 +213,7 @@ def measure(
             values = {dt: numbers(record) for dt, record in records.items()}
             found |= {f"{name}.{key}.{dt:g}fs.{of}": v for dt, row in values.items() for of, v in row.items()}
             found[f"{name}.{key}.energy_error_order"] = Number(order(values), "")
-            if key == PRECISIONS[0]:
+            if key in PRECISIONS:
                 found |= _headline(f"{name}.{key}", values, truth)
             for dt, record in records.items():
                 arrays |= {f"{name}|{key}|{dt:g}fs|{of}": getattr(record, of) for of in ("time", "total", "kinetic")}

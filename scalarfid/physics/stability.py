@@ -70,13 +70,13 @@ def runs(
 
 def survival(ends: Sequence[Failure | None]) -> dict[str, Number]:
     """Fraction without a failure, with Wilson's interval, and the times of the failures."""
-    failures = [end.time for end in ends if end is not None]
+    failures = sorted((end for end in ends if end is not None), key=lambda end: end.time)
     survivors = len(ends) - len(failures)
     low, high = wilson(survivors, len(ends))
     return {
         "survived": Number(survivors / len(ends), "", low, high),
-        "first_failure": Number(min(failures, default=None), "ps"),
-        "median_failure": Number(float(np.median(failures)) if failures else None, "ps"),
+        "first_failure": failures[0].number if failures else Number(None, "ps"),
+        "median_failure": Number(float(np.median([end.time for end in failures])) if failures else None, "ps"),
     }
 
 

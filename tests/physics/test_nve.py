@@ -64,7 +64,11 @@ def test_a_surface_agrees_with_itself(sound):
         for of in ("slope", "energy_error", "drift_over_kinetic_sigma"):
             assert model[f"{step}.{of}"].value == reference[f"{step}.{of}"].value
     slope = reference["2fs.slope"].value
-    assert headlines(sound) == {"Ar.float64.2fs.slope": (slope, "zero", slope)}
+    jump = model["2fs.jump_at_list_change"].value
+    assert headlines(sound) == {
+        "Ar.float64.2fs.slope": (slope, "zero", slope),
+        "Ar.float64.2fs.jump_at_list_change": (jump, "less", None),
+    }
 
 
 def test_the_settings_say_what_was_run(sound):
@@ -101,6 +105,8 @@ def test_a_hole_ends_the_run_with_its_reason_and_time():
     assert "a temperature spike" in fault
     assert 0 < outcome.numbers["Ar.float64.4fs.failure_time"].value < 0.1
     assert headlines(outcome)["Ar.float64.4fs.slope"][0] is None
+    assert headlines(outcome)["Ar.float64.4fs.jump_at_list_change"][0] is None
+    assert "a temperature spike" in outcome.record()["numbers"]["Ar.float64.4fs.failure_time"]["note"]
 
 
 def test_a_potential_is_asked_in_both_precisions_and_not_again(tmp_path):
@@ -108,7 +114,7 @@ def test_a_potential_is_asked_in_both_precisions_and_not_again(tmp_path):
     system = System("silicon", (14,), {"Si": bulk("Si")})
     options = NveOptions(atoms=2, duration=0.04, settle=0.0, timesteps=[2.0])
     outcome = measure(surface(potential), None, system, options, tmp_path)
-    assert {"Si.float64.2fs.slope", "Si.float32.2fs.slope"} <= set(outcome.numbers)
+    assert {"Si.float64.2fs.slope", "Si.float32.2fs.slope"} <= set(headlines(outcome))
     assert len(list(tmp_path.glob("*.npz"))) == 2
     again = measure(OfCalculator(None, "gone"), None, system, options, tmp_path)
     assert again.numbers["Si.float64.2fs.slope"] == outcome.numbers["Si.float64.2fs.slope"]
@@ -183,6 +189,9 @@ def test_jumps_and_slopes_by_hand():
     assert numbers(record)["energy_error"].value > 0
     steady = {0.5: {"slope": Number(1.0, "", 0.9, 1.1)}, 2.0: {"slope": Number(1.0, "", 0.9, 1.1)}}
     falling = {0.5: {"slope": Number(1.0, "", 0.9, 1.1)}, 2.0: {"slope": Number(16.0, "", 15.0, 17.0)}}
-    assert len(drift_fault("x", steady, {})) == 1
+    (fault,) = drift_fault("x", steady, {})
+    assert fault.endswith("at 0.5 fs, more than the integrator's dt² explains")
+    (fault,) = drift_fault("x", {0.5: steady[0.5]}, {})
+    assert fault.endswith("at 0.5 fs, the only step measured, so that dt² is not tested")
     assert drift_fault("x", falling, {}) == []
     assert drift_fault("x", steady, steady) == []

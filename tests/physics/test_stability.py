@@ -107,7 +107,7 @@ def test_intervals_by_hand():
     low, high = wilson(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
     found = survival([None, Failure(0.2, "a"), Failure(0.4, "b"), None])
-    assert (found["survived"].value, found["first_failure"].value) == (0.5, 0.2)
+    assert (found["survived"].value, found["first_failure"].value, found["first_failure"].note) == (0.5, 0.2, "a")
     assert found["median_failure"].value == pytest.approx(0.3)
     assert fault_of("x", [Failure(0.2, "a")], [Failure(0.1, "b")]) is None
     rng = np.random.default_rng(0)
