@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.collections import g2
@@ -14,9 +15,13 @@ from ase.data import chemical_symbols
 
 from scalarfid.data.config import as_config
 from scalarfid.data.energies import is_isolated
+from scalarfid.data.labels import labels_of
+from scalarfid.data.loading import training_frames
 from scalarfid.data.reading import read_frames
 from scalarfid.data.sources import PACKAGED, locate
 from scalarfid.data.splits import split_frames
+from scalarfid.errors import ScalarFidError
+from scalarfid.log import log
 
 TestSets = dict[str, list[Atoms]]
 
@@ -28,9 +33,9 @@ class System:
     Attributes:
         name: of the dataset.
         elements: atomic numbers, sorted.
-        crystals: by name, primitive cells near equilibrium; ``info["source"]`` of these and of molecules says where
-            from.
-        molecules: by name, near equilibrium; ``info["bond"]`` is the pair of atoms of a published scan.
+        crystals: by name, primitive cells near equilibrium.
+        molecules: by name, near equilibrium, or a training frame where none is known; ``info["bond"]`` is the pair of
+            atoms of a published scan. ``info["source"]`` says where a molecule or crystal is from.
         reference: name of the in-process potential that made the labels, None where they have another origin.
         tests: reads the labelled test sets by name when called; None unless they were published as questions.
         cache: ``dataset.cache``, the folder for what can be made again.
@@ -90,9 +95,31 @@ def system_of(dataset: Mapping[str, Any], elements: Sequence[int]) -> System:
         molecules[called] = molecule(formula)
         molecules[called].info["source"] = f"{formula} of ASE's g2 set"
     recipe = dataset.get("recipe") or {}
+    if not (crystals or molecules or recipe):
+        molecules = trained_molecule(dataset)
     label = recipe.get("potential") or _LABELS.get(name)
     tests = partial(published_tests, dataset) if name in _TESTED else None
     return System(name, tuple(sorted(elements)), crystals, molecules, label, tests, dataset.get("cache"))
+
+
+def trained_molecule(dataset: Mapping[str, Any]) -> dict[str, Atoms]:
+    """The training frame of lowest energy of a set of one molecule, by name; none of other sets.
+
+    It is as the set has it, not relaxed. Sets whose files are not on this machine have none, and say so.
+    """
+    try:
+        frames = training_frames(dataset)
+    except ScalarFidError as error:
+        log.info("no molecule to ask about: %s", error)
+        return {}
+    energies = [labels_of(atoms).energy for atoms in frames]
+    formulas = {atoms.get_chemical_formula() for atoms in frames}
+    if len(formulas) != 1 or None in energies or any(atoms.pbc.any() for atoms in frames):
+        return {}
+    lowest = frames[int(np.argmin(energies))]
+    source = f"training frame of lowest energy of {dataset['name']}, number {lowest.info['frame']} of its file"
+    name = dataset.get("molecule") or (formulas.pop() if dataset["name"] == "file" else dataset["name"])
+    return {name: Atoms(lowest.numbers, lowest.positions, info={"source": source})}
 
 
 def published_molecules(name: str) -> dict[str, Atoms]:
@@ -104,7 +131,7 @@ def published_molecules(name: str) -> dict[str, Atoms]:
 
 
 def published_tests(dataset: Mapping[str, Any]) -> TestSets:
-    """Every frame of the published test files of a dataset's configuration, or of its test split if it has none.
+    """Every frame of the published test files of a dataset's configuration, and of its test split if one is made.
 
     Raises:
         ScalarFidError: files that are not there, or not as published.
@@ -113,13 +140,14 @@ def published_tests(dataset: Mapping[str, Any]) -> TestSets:
     located = locate(config)
     frames = {role: read_frames(path, located.keys, located.units) for role, path in located.files.items()}
     published = {role: part for role, part in frames.items() if role.startswith("test")}
-    if published:
+    if "all" not in frames:
         return published
     own = {role: [atoms for atoms in part if not is_isolated(atoms)] for role, part in frames.items()}
     own.pop("isolated", None)
-    return split_frames(
+    split = split_frames(
         own, located.sizes, seed=config.split_seed, group_key=config.group_key, duplicates=config.duplicates
-    ).test
+    )
+    return {**split.test, **published}
 
 
 def symbols(pair: tuple[int, int]) -> str:
