@@ -11,14 +11,17 @@ diagnostics  comma-separated, or all (all)
 reference    in-process potential to compare with: ag_emt, si_sw, si_kumagai, lif_ion, xtb, none
              (the one that made the training labels, else none: only one level of theory is compared with itself)
 dtype        float64 or float32 (float64)
+device       auto, cpu, cuda, cuda:1 (cpu); the reference is always asked on the CPU
 compile      true: molecular dynamics by compiled steps, equal to round-off; a minute or more for every size (false)
 out          folder for the results (diagnostics/ in the run directory)
 force        true: ask again what has been answered (false)
 <name>.*     an option of a diagnostic; conf/physics/<name>.yaml has them and their defaults
 
-Every answer is <name>.json (numbers with units, settings, faults, hash of the model), <name>.npz and <name>.png. What
-has been answered with the same settings by the same model is not asked again; long questions keep what they have in
-<name>-<hash>/ and go on there after an interruption. The last line on stdout is the folder.
+Every answer is <name>.json (numbers with units, settings, faults, hash of the model, device and package versions),
+<name>.npz and <name>.png. What has been answered with the same settings by the same model is not asked again, wherever
+it was computed; long questions keep what they have in <name>-<hash>/ and go on there after an interruption. A question
+that finds no answer, for want of a package or a file, is a line, and the others are asked; the end names them all, and
+the exit status is then 2. The last line on stdout is the folder.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,8 +50,8 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import digest, read_json
 from scalarfid.log import log
 from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
-from scalarfid.potential import MODEL_FILE, Potential, load
-from scalarfid.training.provenance import code_version
+from scalarfid.potential import MODEL_FILE, Potential, device_of, load
+from scalarfid.training.provenance import code_version, versions
 from scalarfid.words import command, options_of, show_path
 
 DEFAULTS = {
@@ -56,6 +59,7 @@ DEFAULTS = {
     "diagnostics": "all",
     "reference": None,
     "dtype": "float64",
+    "device": "cpu",
     "compile": "false",
     "out": None,
     "force": "false",
@@ -65,7 +69,7 @@ COMPUTES = ("backbones", "data", "intervals.py", "potential", "probes", "physics
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Diagnose as the command line says; the exit status is 0, or 2 after bad input."""
+    """Diagnose as the command line says; the exit status is 0, or 2 after bad input or a question without an answer."""
     return command(__doc__, arguments, _diagnose)
 
 
@@ -76,15 +80,48 @@ def _diagnose(words: list[str], out: Console) -> None:
     asked = named(options["diagnostics"])
     chosen = {question.name: options_for(question, others) for question in asked}
     _refuse_others(others, asked)
+    lost = {}
     for path in _models(options["model"], several=several):
-        folder = diagnose(path, asked, chosen, options, out)
+        try:
+            folder, unanswered = diagnose(path, asked, chosen, options, out)
+        except ScalarFidError as error:
+            if not several:
+                raise
+            log.warning("%s: %s", path, error)
+            lost[path.name] = ["everything"]
+            continue
+        lost |= {path.name: unanswered} if unanswered else {}
         show_path(out, folder)
+    if lost:
+        listed = "; ".join(f"{name}: {', '.join(questions)}" for name, questions in lost.items())
+        raise ScalarFidError(f"Not answered, for the reasons above: {listed}.")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is asked, and what it is asked with.
+
+    Attributes:
+        model: surface of the run's potential.
+        reference: compared with, None if there is none.
+        system: of its dataset.
+        folder: for the answers.
+        facts: what an earlier answer must have in common with one that would be given now.
+        made: where and how it is computed, which is recorded beside the facts.
+    """
+
+    model: Surface
+    reference: Surface | None
+    system: System
+    folder: Path
+    facts: Mapping[str, Any]
+    made: Mapping[str, Any]
 
 
 def diagnose(
     path: Path, asked: Sequence[Diagnostic], chosen: Mapping[str, Any], options: Mapping[str, Any], out: Console
-) -> Path:
-    """Ask one model all questions, write and show the answers, and return their folder.
+) -> tuple[Path, list[str]]:
+    """Ask one model all questions, write and show the answers.
 
     Args:
         path: run directory.
@@ -93,35 +130,56 @@ def diagnose(
         options: of the command.
         out: console for the tables.
 
+    Returns:
+        The folder of the answers, and the questions that found none, each with a line that says why.
+
     Raises:
-        ScalarFidError: no run directory, no model in it, an unknown reference.
+        ScalarFidError: no run directory, no model in it, an unknown reference or device.
     """
-    potential, config = _run(path)
-    system = system_of(config["dataset"], potential.elements)
-    model = surface(potential, dtype=options["dtype"], compile=options["compile"] == "true")
-    reference = _reference(options["reference"], system)
-    model.name = path.name
-    folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
-    model_digest = digest(path / MODEL_FILE)
+    subject, unanswered = _subject(path, options), []
     for question in asked:
-        reason = question.applies(reference, system)
+        reason = question.applies(subject.reference, subject.system)
         if reason is not None:
             log.info("not asked: %s", reason)
             continue
-        facts = {
-            "model_sha256": model_digest,
-            "code": _code(),
-            "dtype": options["dtype"],
-            "system": system.name,
-            "options": asdict(chosen[question.name]),
-        }
-        record = None if options["force"] == "true" else _answered(folder, question, reference, facts)
-        if record is None:
-            work = _work(folder, question, {**facts, "reference": reference and reference.name}, options["force"])
-            outcome = question.ask(model, reference, system, chosen[question.name], work)
-            record = read_json(outcome.write(folder, question.draw, **facts))
+        try:
+            record = _answer(subject, question, chosen[question.name], force=options["force"] == "true")
+        except ScalarFidError as error:
+            log.warning("%s, %s: not answered: %s", path.name, question.name, error)
+            unanswered.append(question.name)
+            continue
         _show(record, out)
-    return folder
+    return subject.folder, unanswered
+
+
+def _subject(path: Path, options: Mapping[str, Any]) -> Subject:
+    potential, config = _run(path)
+    device, compiled = device_of(options["device"]), options["compile"] == "true"
+    system = system_of(config["dataset"], potential.elements)
+    model = surface(potential.to(device), dtype=options["dtype"], compile=compiled)
+    model.name = path.name
+    facts = {
+        "model_sha256": digest(path / MODEL_FILE),
+        "code": _code(),
+        "dtype": options["dtype"],
+        "system": system.name,
+        "sources": system.sources,
+    }
+    folder = Path(options["out"]) / path.name if options["out"] else path / "diagnostics"
+    made = {"device": str(device), "compile": compiled}
+    return Subject(model, _reference(options["reference"], system), system, folder, facts, made)
+
+
+def _answer(subject: Subject, question: Diagnostic, options: Any, *, force: bool) -> dict[str, Any]:
+    """The record of an earlier answer, or of one that is given and written now."""
+    facts = {**subject.facts, "options": asdict(options)}
+    record = None if force else _answered(subject.folder, question, subject.reference, facts)
+    if record is not None:
+        return record
+    reference = subject.reference and subject.reference.name
+    work = _work(subject.folder, question, {**facts, **subject.made, "reference": reference}, force=force)
+    outcome = question.ask(subject.model, subject.reference, subject.system, options, work)
+    return read_json(outcome.write(subject.folder, question.draw, **facts, **subject.made, versions=versions()))
 
 
 def _run(path: Path) -> tuple[Potential, dict[str, Any]]:
@@ -149,11 +207,11 @@ def _answered(
     return before if same and before.get("reference") == (reference and reference.name) else None
 
 
-def _work(folder: Path, question: Diagnostic, facts: Mapping[str, Any], force: str) -> Path:
+def _work(folder: Path, question: Diagnostic, facts: Mapping[str, Any], *, force: bool) -> Path:
     """Folder of unfinished work, another one for other facts; ``force`` empties it."""
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
     work = folder / f"{question.name}-{name}"
-    if force == "true":
+    if force:
         shutil.rmtree(work, ignore_errors=True)
     return work
 
@@ -167,7 +225,8 @@ def _show(record: Mapping[str, Any], out: Console) -> None:
     for name, number in record["numbers"].items():
         value = "–" if number["value"] is None else f"{number['value']:.4g}"
         interval = f" ({number['low']:.4g} … {number['high']:.4g})" if "low" in number else ""
-        table.add_row(name, value + interval, number["unit"])
+        note = f" ({number['note']})" if "note" in number else ""
+        table.add_row(name, value + interval, number["unit"] + note)
     out.print(table)
     for fault in record["findings"]:
         log.warning("%s", fault)
@@ -180,6 +239,7 @@ def _check(options: Mapping[str, Any]) -> None:
     for key, choices in (("dtype", ("float32", "float64")), ("compile", switch), ("force", switch)):
         if options[key] not in choices:
             raise ScalarFidError(f"{key}={options[key]} is not a choice; there are {', '.join(choices)}.")
+    device_of(options["device"])
 
 
 def _models(pattern: str, *, several: bool) -> list[Path]:

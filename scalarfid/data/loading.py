@@ -19,7 +19,7 @@ from scalarfid.data.energies import atomic_energies, is_isolated
 from scalarfid.data.graph_cache import cached_graphs
 from scalarfid.data.labels import check_frames
 from scalarfid.data.reading import read_frames
-from scalarfid.data.sources import Located, filled, given_files, locate, wanted_sizes
+from scalarfid.data.sources import Located, filled, find, given_files, locate, wanted_sizes
 from scalarfid.data.splits import Split, split_frames
 from scalarfid.data.statistics import Statistics, statistics_of
 from scalarfid.errors import ScalarFidError
@@ -78,10 +78,7 @@ def load(
     if not cutoff > 0:
         raise ScalarFidError(f"model.cutoff={cutoff} Å; it must be positive")
     located = _locate(config)
-    frames, isolated, warnings = _read(located)
-    split = split_frames(
-        frames, located.sizes, seed=config.split_seed, group_key=config.group_key, duplicates=config.duplicates
-    )
+    split, isolated, warnings = _split(config, located)
     splits = {"train": split.train, "val": split.val, **split.test}
     _warn_of_new_elements(splits, warnings)
     elements = sorted({int(z) for part in splits.values() for atoms in part for z in atoms.numbers})
@@ -103,6 +100,20 @@ def load(
         labels=frozenset(label for label, count in statistics.n_labels["train"].items() if count),
         provenance=_provenance(config, located, split, len(isolated), warnings),
     )
+
+
+def training_frames(config: Mapping[str, Any] | DatasetConfig) -> list[Atoms]:
+    """Frames of the training split that :func:`load` makes graphs of, labelled; nothing is downloaded or generated.
+
+    Raises:
+        ScalarFidError: the set's files are not on this machine, or as in :func:`load`.
+    """
+    config = as_config(config)
+    given = config.path or config.train
+    located = given_files(config) if given else find(config)
+    if located is None:
+        raise ScalarFidError(f"the files of dataset {config.name} are not on this machine")
+    return _split(config, located)[0].train
 
 
 def check_weights(dataset: Dataset, *, energy: float = 0.0, forces: float = 0.0, stress: float = 0.0) -> None:
@@ -135,6 +146,15 @@ def _locate(config: DatasetConfig) -> Located:
             sizes=wanted_sizes(config),
         )
     return locate(config) if config.layouts else given_files(config)
+
+
+def _split(config: DatasetConfig, located: Located) -> tuple[Split, list[Atoms], list[str]]:
+    """Splits, the single atoms, and warnings."""
+    frames, isolated, warnings = _read(located)
+    split = split_frames(
+        frames, located.sizes, seed=config.split_seed, group_key=config.group_key, duplicates=config.duplicates
+    )
+    return split, isolated, warnings
 
 
 def _read(located: Located) -> tuple[dict[str, list[Atoms]], list[Atoms], list[str]]:

@@ -65,6 +65,13 @@ def same_level(reference: Surface | None, system: System) -> bool:
     return reference is not None and reference.name == system.reference
 
 
+def level_of(reference: Surface | None, system: System) -> str | None:
+    """For the settings: whether what is compared with is of the labels' own level of theory; None without it."""
+    if reference is None:
+        return None
+    return "the labels' own" if same_level(reference, system) else "another than the labels'"
+
+
 def stated(reference: Surface | None, system: System) -> dict[str, Any]:
     """For the settings: how the reference is used, and published values as context where labels come from DFT.
 

@@ -8,8 +8,9 @@ each of five blocks of the counted frames: intervals are Student's over blocks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.intervals import half_width
-from scalarfid.physics.dynamics import LIMITS, Failure, Schedule, heated, supercell
+from scalarfid.physics.crystals import level_of
+from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, supercell
+from scalarfid.physics.kept import Store
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.shells import BLOCKS, ONSET, Curve, Shell, curve, overlap, shell_end
@@ -69,6 +72,11 @@ class LiquidOptions:
     furthest: float = 6.0
 
 
+def density_of(atoms: Atoms) -> float:
+    """In g/cm³."""
+    return float(atoms.get_masses().sum() / atoms.get_volume() * _amu * 1e27)
+
+
 def melt_of(crystal: Atoms, options: LiquidOptions) -> tuple[Atoms, Schedule, int]:
     """The scaled crystal, the schedule, and how many frames at its end count.
 
@@ -81,12 +89,22 @@ def melt_of(crystal: Atoms, options: LiquidOptions) -> tuple[Atoms, Schedule, in
     if temperature is None or density is None:
         raise ScalarFidError(f"no liquid {formula} is known; give rdf.temperature (K) and rdf.density (g/cm³)")
     cell = supercell(crystal, options.atoms)
-    now = cell.get_masses().sum() / cell.get_volume() * _amu * 1e27  # g/cm³
-    cell.set_cell(cell.cell * (now / density) ** (1 / 3), scale_atoms=True)
+    cell.set_cell(cell.cell * (density_of(cell) / density) ** (1 / 3), scale_atoms=True)
     hot, settle, counted = (round(1000 * t / options.every) for t in (options.melt, options.settle, options.duration))
     temperatures = [options.superheat * temperature] * hot + [temperature] * (settle + counted)
     stretch = max(1, round(options.every / options.timestep))
     return cell, Schedule(temperatures, stretch, options.timestep, options.friction, options.seed), counted
+
+
+def _stated(crystal: Atoms, options: LiquidOptions) -> dict[str, Any]:
+    """What a melt really has, given or from the table."""
+    cell, schedule, counted = melt_of(crystal, options)
+    return described(cell) | {
+        "temperature_K": schedule.temperatures[-1],
+        "melted_at_K": schedule.temperatures[0],
+        "density_g_per_cm3": round(density_of(cell), 6),
+        "frames": counted,
+    }
 
 
 def compare(name: str, model: Curve, reference: Curve | None) -> tuple[dict[str, Number], list[str]]:
@@ -134,12 +152,12 @@ def moved(frames: Sequence[Atoms]) -> float:
 
 
 def _melts(
-    asked: dict[str, Surface], crystal: Atoms, options: LiquidOptions, work: Path | None, title: str
+    asked: dict[str, Surface], crystal: Atoms, options: LiquidOptions, store: Store, title: str
 ) -> Iterator[tuple[str, list[Atoms], Failure | None]]:
     """Counted frames of model and reference; none where the run failed before them."""
     cell, schedule, counted = melt_of(crystal, options)
     for role, surface in asked.items():
-        path = None if work is None else work / f"{title}-{role}.traj"
+        path = store.place(surface, f"{title}-{role}.traj", cell, schedule)
         frames, failure = heated(cell, surface.calculator(), schedule, path, label=f"melt: {title}, {surface.name}")
         yield role, frames[len(schedule.temperatures) - counted :], failure
 
@@ -148,7 +166,7 @@ def _sound(melt: str, frames: list[Atoms], failure: Failure | None) -> tuple[dic
     """Whether a run came to its end and is a liquid."""
     if failure is not None:
         wrong = f"{melt} fails after {failure.time:.3g} ps: {failure.reason}"
-        return {"failure_time": Number(failure.time, "ps")}, [wrong]
+        return {"failure_time": failure.number}, [wrong]
     way = moved(frames)
     faults = [f"{melt} is no liquid, its atoms move by {way:.2f} Å only"] if way < STILL else []
     return {"failure_time": Number(None, "ps"), "moved": Number(way, "Å")}, faults
@@ -196,7 +214,7 @@ def measure(
     numbers, arrays, faults = {}, {}, []
     for title, crystal in system.crystals.items():
         melts = {}
-        for role, frames, failure in _melts(asked, crystal, options, work, title):
+        for role, frames, failure in _melts(asked, crystal, options, Store(system, work), title):
             values, wrong = _sound(f"{title}: the melt of {asked[role].name}", frames, failure)
             numbers |= {f"{title}.{role}.{of}": number for of, number in values.items()}
             faults += wrong
@@ -204,5 +222,8 @@ def measure(
         if "model" in melts:
             values, curves, wrong = judge(title, melts, system, options)
             numbers, arrays, faults = numbers | values, arrays | curves, faults + wrong
-    settings = asdict(options) | LIMITS | {"blocks": BLOCKS, "onset_at_g": ONSET, "melted_from_A": STILL}
+    melts = {title: _stated(crystal, options) for title, crystal in system.crystals.items()}
+    settings = resolved(options, melts, "temperature", "density") | LANGEVIN
+    settings |= {"blocks": BLOCKS, "onset_at_g": ONSET, "melted_from_A": STILL}
+    settings["reference_level"] = level_of(reference, system)
     return Outcome("rdf", model.name, reference and reference.name, settings, numbers, arrays, faults)

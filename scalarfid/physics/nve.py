@@ -8,20 +8,18 @@ integrator alone and falls as dt². What does not fall, and what the reference d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.md.verlet import VelocityVerlet
-from ase.units import fs
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from scalarfid.files import replacing
 from scalarfid.intervals import slope
-from scalarfid.log import progress
-from scalarfid.physics.dynamics import LIMITS, Failure, Watch, follow, moving, pairs, starts
+from scalarfid.physics.crystals import level_of
+from scalarfid.physics.dynamics import described, resolved, starts
+from scalarfid.physics.kept import Store
+from scalarfid.physics.microcanonical import Course, Record, jumps, run
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -31,6 +29,8 @@ DRIFT = 0.05
 """meV/atom/ps; a slower drift is no fault."""
 JUMP = 1.0
 """meV; a smaller jump of the total energy is no fault."""
+FACTOR = 5.0
+"""A jump is a fault where it is so many times larger than those of other steps and of the reference."""
 BLOCKS = 10
 """Of a record, for the interval of its slope."""
 PRECISIONS = ("float64", "float32")
@@ -56,70 +56,19 @@ class NveOptions:
     timesteps: list[float] = field(default_factory=lambda: [0.5, 1.0, 2.0])
     seed: int = 0
 
-
-@dataclass(frozen=True)
-class Record:
-    """Of one run, a value a step.
-
-    Attributes:
-        time: [K] in ps.
-        total: [K] total energy per atom in meV, relative to the first.
-        kinetic: [K] per atom in meV.
-        edges: [K] number of pairs within the cutoff, zero where it is not known.
-        atoms: how many.
-        failure: if the run ended early.
-    """
-
-    time: NDArray[np.float64]
-    total: NDArray[np.float64]
-    kinetic: NDArray[np.float64]
-    edges: NDArray[np.int64]
-    atoms: int
-    failure: Failure | None = None
-
-
-def run(surface: Surface, start: Atoms, timestep: float, options: NveOptions, label: str = "NVE") -> Record:
-    """Run from the structure ``start`` and keep what comes after settling."""
-    atoms = moving(start, 2 * options.temperature, options.seed)
-    atoms.calc = surface.calculator()
-    dynamics, watch = VelocityVerlet(atoms, timestep * fs), Watch(start, options.temperature)
-    steps = round(1000 * (options.settle + options.duration) / timestep)
-    rows = [
-        (dynamics.nsteps, atoms.get_potential_energy(), atoms.get_kinetic_energy(), _edges(atoms, surface.cutoff))
-        for _ in progress(follow(dynamics, watch, steps), label, total=steps + 1)
-    ]
-    first = 0 if watch.failure else round(1000 * options.settle / timestep)
-    step, potential, kinetic, edges = np.array(rows).T[:, first:] if rows else np.zeros((4, 0))
-    per_atom = 1000 / len(atoms)
-    total = (potential + kinetic) * per_atom
-    return Record(
-        step * timestep / 1000, total - total[:1], kinetic * per_atom, edges.astype(int), len(atoms), watch.failure
-    )
-
-
-def _edges(atoms: Atoms, cutoff: float | None) -> int:
-    return 0 if cutoff is None else pairs(atoms, cutoff)[0].shape[1]
-
-
-def jumps(record: Record) -> tuple[float, float]:
-    """Largest jump of the total energy in meV where the neighbour list changes, and where it does not.
-
-    A jump is a step of E that its neighbours do not have, |ΔE_k − ½(ΔE_k−1 + ΔE_k+1)|; steps beside a change of the
-    list belong to neither. Not finite where there are no such steps.
-    """
-    change = np.diff(record.total) * record.atoms
-    jump = np.abs(change[1:-1] - 0.5 * (change[:-2] + change[2:]))
-    changes = np.diff(record.edges) != 0
-    here, beside = changes[1:-1], changes[:-2] | changes[2:]
-    kinds = (jump[here], jump[~here & ~beside])
-    listed, other = (float(kind.max()) if kind.size else float("nan") for kind in kinds)
-    return listed, other
+    def course(self, timestep: float) -> Course:
+        """Of the run at one time step."""
+        return Course(self.temperature, timestep, self.settle, self.duration, self.seed)
 
 
 def numbers(record: Record) -> dict[str, Number]:
-    """What a run amounts to."""
+    """What a run amounts to.
+
+    ``drift_over_kinetic_sigma`` is mlipaudit's measure (its benchmark ``nve_energy_conservation``): the fitted drift
+    over the run, divided by the standard deviation of the kinetic energy; here with its sign, both per atom.
+    """
     if record.failure is not None:
-        return {"failure_time": Number(record.failure.time, "ps")}
+        return {"failure_time": record.failure.number}
     rate, half = slope(record.time, record.total, BLOCKS)
     line = np.polyval(np.polyfit(record.time, record.total, 1), record.time)
     listed, other = jumps(record)
@@ -147,7 +96,8 @@ def drift_fault(
 ) -> list[str]:
     """A slope at the shortest step that is not zero, not the integrator's and not the reference's.
 
-    The integrator's falls with the step at least as dt, the geometric mean of dt² and no fall at all.
+    The integrator's falls with the step at least as dt, the geometric mean of dt² and no fall at all; that is tested
+    where there are two steps or more.
     """
     slopes = {dt: values["slope"] for dt, values in found.items() if "slope" in values}
     if not slopes:
@@ -160,9 +110,14 @@ def drift_fault(
     if least <= max(DRIFT, integrator, reference):
         return []
     rate = slopes[short]
+    beyond = (
+        "more than the integrator's dt² explains"
+        if long > short
+        else "the only step measured, so that dt² is not tested"
+    )
     against = f", the reference by {beside.value:.2g}" if beside else ""
     size = f"{rate.value:.3g} ({rate.low:.3g} … {rate.high:.3g}) meV/atom/ps at {short:g} fs"
-    return [f"{name}: the total energy drifts by {size}, more than the integrator's dt² explains{against}"]
+    return [f"{name}: the total energy drifts by {size}, {beyond}{against}"]
 
 
 def _bounds(number: Number) -> tuple[float, float]:
@@ -181,7 +136,7 @@ def jump_fault(
     values, beside = found[min(steps)], truth.get(min(steps), {})
     jump = values["jump_at_list_change"].value
     usual = [values["jump_otherwise"].value, getattr(beside.get("jump_at_list_change"), "value", None)]
-    if jump <= max(JUMP, *(5 * (value or 0.0) for value in usual)):
+    if jump <= max(JUMP, *(FACTOR * (value or 0.0) for value in usual)):
         return []
     return [f"{name}: the total energy jumps by {jump:.3g} meV when the neighbour list changes"]
 
@@ -189,10 +144,14 @@ def jump_fault(
 def _headline(
     name: str, found: Mapping[float, Mapping[str, Number]], truth: Mapping[float, Mapping[str, Number]]
 ) -> dict[str, Number]:
-    """The slope at the shortest step; no value where that run failed."""
+    """Slope and jump at changes of the list at the shortest step; no value where that run failed."""
     short = min(found)
-    rate = found[short].get("slope", Number(None, "meV/atom/ps"))
-    return {f"{name}.{short:g}fs.slope": rate.headline("zero", truth.get(short, {}).get("slope"))}
+    of_model, of_reference = found[short], truth.get(short, {})
+    headlines = {}
+    for of, unit, better in (("slope", "meV/atom/ps", "zero"), ("jump_at_list_change", "meV", "less")):
+        number = of_model.get(of, Number(None, unit))
+        headlines[f"{name}.{short:g}fs.{of}"] = number.headline(better, of_reference.get(of))
+    return headlines
 
 
 def _failures(name: str, records: Mapping[float, Record], truth: Mapping[float, Record]) -> list[str]:
@@ -203,30 +162,13 @@ def _failures(name: str, records: Mapping[float, Record], truth: Mapping[float, 
     ]
 
 
-def _kept(work: Path | None, key: str) -> Record | None:
-    path = None if work is None else work / f"{key}.npz"
-    if path is None or not path.is_file():
-        return None
-    with np.load(path) as kept:
-        time, reason = kept["failure"] if kept["failure"].size else (None, None)
-        failure = None if reason is None else Failure(float(time), str(reason))
-        return Record(kept["time"], kept["total"], kept["kinetic"], kept["edges"], int(kept["atoms"]), failure)
-
-
-def _keep(work: Path | None, key: str, record: Record) -> None:
-    if work is not None:
-        failure = [] if record.failure is None else [str(record.failure.time), record.failure.reason]
-        with replacing(work / f"{key}.npz") as temporary:
-            np.savez(temporary, **{**vars(record), "failure": np.array(failure, dtype=str)})
-
-
-def _runs(surface: Surface, title: str, start: Atoms, options: NveOptions, work: Path | None) -> dict[float, Record]:
-    """A record a time step; those in ``work`` are not run again."""
+def _runs(surface: Surface, title: str, start: Atoms, options: NveOptions, store: Store) -> dict[float, Record]:
+    """A record a time step; what the store has is not run again."""
     records = {}
     for dt in options.timesteps:
         key = f"{title}, {dt:g} fs"
-        records[dt] = _kept(work, key) or run(surface, start, dt, options, f"NVE: {key}")
-        _keep(work, key, records[dt])
+        path = store.place(surface, f"{key}.npz", start, options.course(dt))
+        records[dt] = run(surface, start, options.course(dt), path, label=f"NVE: {key}")
     return records
 
 
@@ -262,15 +204,16 @@ def measure(
 ) -> Outcome:
     """Run model and reference at every time step and judge the model."""
     found, arrays, faults = {}, {}, []
-    for name, start in starts(system, options.atoms):
-        truths = {} if reference is None else _runs(reference, f"{name}, reference", start, options, work)
-        asked = {key: _runs(other, f"{name}, {key}", start, options, work) for key, other in _surfaces(model)}
+    structures, store = dict(starts(system, options.atoms)), Store(system, work)
+    for name, start in structures.items():
+        truths = {} if reference is None else _runs(reference, f"{name}, reference", start, options, store)
+        asked = {key: _runs(other, f"{name}, {key}", start, options, store) for key, other in _surfaces(model)}
         truth = {dt: numbers(record) for dt, record in truths.items()}
         for key, records in {**asked, **({"reference": truths} if truths else {})}.items():
             values = {dt: numbers(record) for dt, record in records.items()}
             found |= {f"{name}.{key}.{dt:g}fs.{of}": v for dt, row in values.items() for of, v in row.items()}
             found[f"{name}.{key}.energy_error_order"] = Number(order(values), "")
-            if key == PRECISIONS[0]:
+            if key in PRECISIONS:
                 found |= _headline(f"{name}.{key}", values, truth)
             for dt, record in records.items():
                 arrays |= {f"{name}|{key}|{dt:g}fs|{of}": getattr(record, of) for of in ("time", "total", "kinetic")}
@@ -278,5 +221,14 @@ def measure(
                 title = f"{name} in {key}"
                 faults += _failures(title, records, truths) + drift_fault(title, values, truth)
                 faults += jump_fault(title, values, truth)
-    settings = asdict(options) | LIMITS | {"drift_from_meV_per_atom_per_ps": DRIFT, "jump_from_meV": JUMP}
+    settings = resolved(options, {name: described(start) for name, start in structures.items()}) | {
+        "integrator": "velocity Verlet",
+        "thermostat": "none",
+        "start": "undisturbed, velocities of twice the temperature",
+        "reference_level": level_of(reference, system),
+        "blocks": BLOCKS,
+        "drift_from_meV_per_atom_per_ps": DRIFT,
+        "jump_from_meV": JUMP,
+        "jump_from_times_others": FACTOR,
+    }
     return Outcome("nve", model.name, reference and reference.name, settings, found, arrays, faults)

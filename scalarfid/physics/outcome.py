@@ -27,6 +27,7 @@ class Number:
     Attributes:
         better: of a headline, which stands for its diagnostic in the report of a sweep; None for other numbers.
         reference: of a headline, what the reference has; None if there is none.
+        note: what there is to say of it, such as the reason of a failure; None if nothing.
     """
 
     value: float | int | None
@@ -35,16 +36,18 @@ class Number:
     high: float | None = None
     better: Better | None = None
     reference: float | None = None
+    note: str | None = None
 
     def headline(self, better: Better, reference: Number | None = None) -> Number:
         """The same as a headline, beside the reference's number."""
         return replace(self, better=better, reference=None if reference is None else reference.value)
 
     def record(self) -> dict[str, Any]:
-        """As JSON has it; ends of an interval, and what a headline has, only where there is one."""
+        """As JSON has it; ends of an interval, what a headline has, and a note only where there is one."""
         interval = {} if self.low is None else {"low": self.low, "high": self.high}
         headline = {} if self.better is None else {"better": self.better, "reference": self.reference}
-        return {"value": self.value, "unit": self.unit, **interval, **headline}
+        note = {} if self.note is None else {"note": self.note}
+        return {"value": self.value, "unit": self.unit, **interval, **headline, **note}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ no answer. The fraction that survives has Wilson's interval.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from ase import Atoms
 from matplotlib.figure import Figure
 
 from scalarfid.intervals import wilson
-from scalarfid.physics.dynamics import LIMITS, Failure, Schedule, heated, starts
+from scalarfid.physics.crystals import level_of
+from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, starts
+from scalarfid.physics.kept import Store
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -52,29 +54,29 @@ class StabilityOptions:
 
 
 def runs(
-    surface: Surface, title: str, start: Atoms, options: StabilityOptions, work: Path | None
+    surface: Surface, title: str, start: Atoms, options: StabilityOptions, store: Store
 ) -> dict[float, list[Failure | None]]:
-    """What became of every run, by temperature: its failure, or None; those in ``work`` are not run again."""
+    """What became of every run, by temperature: its failure, or None; those in the store are not run again."""
     stretches = max(1, round(1000 * options.duration / options.timestep / STRETCH))
     found: dict[float, list[Failure | None]] = {temperature: [] for temperature in options.temperatures}
     for temperature, ends in found.items():
         for seed in range(options.seed, options.seed + options.seeds):
             schedule = Schedule([temperature] * stretches, STRETCH, options.timestep, options.friction, seed)
             key = f"{title}, {temperature:g} K, seed {seed}"
-            path = None if work is None else work / f"{key}.traj"
+            path = store.place(surface, f"{key}.traj", start, schedule)
             ends.append(heated(start, surface.calculator(), schedule, path, label=f"NVT: {key}")[1])
     return found
 
 
 def survival(ends: Sequence[Failure | None]) -> dict[str, Number]:
     """Fraction without a failure, with Wilson's interval, and the times of the failures."""
-    failures = [end.time for end in ends if end is not None]
+    failures = sorted((end for end in ends if end is not None), key=lambda end: end.time)
     survivors = len(ends) - len(failures)
     low, high = wilson(survivors, len(ends))
     return {
         "survived": Number(survivors / len(ends), "", low, high),
-        "first_failure": Number(min(failures, default=None), "ps"),
-        "median_failure": Number(float(np.median(failures)) if failures else None, "ps"),
+        "first_failure": failures[0].number if failures else Number(None, "ps"),
+        "median_failure": Number(float(np.median([end.time for end in failures])) if failures else None, "ps"),
     }
 
 
@@ -111,10 +113,11 @@ def measure(
     beside = reference if options.against else None
     numbers, arrays, faults = {}, {}, []
     every: dict[str, list[Failure | None]] = {"model": [], "reference": []}
-    for name, start in starts(system, options.atoms):
-        found = {"model": runs(model, f"{name}, model", start, options, work)}
+    structures, store = dict(starts(system, options.atoms)), Store(system, work)
+    for name, start in structures.items():
+        found = {"model": runs(model, f"{name}, model", start, options, store)}
         if beside is not None:
-            found["reference"] = runs(beside, f"{name}, reference", start, options, work)
+            found["reference"] = runs(beside, f"{name}, reference", start, options, store)
         for role, ends in found.items():
             rows = {temperature: survival(of) for temperature, of in ends.items()}
             prefix = name if role == "model" else f"{name}.{role}"
@@ -128,6 +131,7 @@ def measure(
     numbers["survived"] = survival(every["model"])["survived"]
     failed = {role: Number(1 - survival(ends)["survived"].value, "") for role, ends in every.items() if ends}
     numbers["failed"] = failed["model"].headline("less", failed.get("reference"))
-    settings = asdict(options) | LIMITS
+    settings = resolved(options, {name: described(start) for name, start in structures.items()}) | LANGEVIN
+    settings["reference_level"] = level_of(beside, system)
     faults = [fault for fault in faults if fault]
     return Outcome("stability", model.name, reference and reference.name, settings, numbers, arrays, faults)

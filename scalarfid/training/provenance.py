@@ -13,8 +13,8 @@ from pathlib import Path
 from scalarfid.config import conf_dir
 
 PACKAGES = (
-    "scalarfid", "torch", "pytorch-lightning", "torch-geometric", "numpy", "ase",
-    "e3nn", "mace-torch", "nequip", "nequip-allegro",
+    "scalarfid", "torch", "pytorch-lightning", "torch-geometric", "numpy", "scipy", "ase",
+    "matscipy", "phonopy", "tblite", "e3nn", "mace-torch", "nequip", "nequip-allegro",
 )  # fmt: skip
 COMPUTES = ("seeds.py", "sites.py", "backbones", "data", "potential", "probes", "training")
 """Files and folders of the package that make the numbers of a run."""

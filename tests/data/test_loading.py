@@ -107,7 +107,7 @@ def test_a_wrong_key_or_choice_is_one_line(change, message):
             *("acac", "Acetylacetone", {"train": 450, "val": 50, "test_300K": 650, "test_600K": 650}),
             marks=pytest.mark.slow,
         ),
-        ("3bpa", "3BPA (300 K frames only)", {"train": 400, "val": 50, "test": 50}),
+        ("3bpa", "3BPA (its training files)", {"train": 372, "val": 50, "test": 47, "test_mixedT": 500}),
     ],
 )
 def test_stand_ins_have_their_published_splits(stand_in, shared_cache, name, title, counts):

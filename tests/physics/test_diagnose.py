@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.diagnose import main
-from scalarfid.physics import diagnostics, nve, surface
+from scalarfid.physics import diagnostics, registry, surface
+from scalarfid.physics.microcanonical import Course
+from scalarfid.physics.microcanonical import run as run_of
 from scalarfid.physics.surface import OfPotential
 from scalarfid.results.answers import asked
 from scalarfid.results.cells import read_cells
@@ -50,7 +53,7 @@ def test_compiled_molecular_dynamics_is_the_same_to_round_off():
     for quick in (False, True):
         one = surface(potential, compile=quick)
         assert one.calculator() is one.at("float64").calculator()  # sizes are compiled once
-        records.append(nve.run(one, bulk("Ag").repeat(2), 1.0, nve.NveOptions(duration=0.02, settle=0.0)))
+        records.append(run_of(one, bulk("Ag").repeat(2), Course(300, 1.0, 0.0, 0.02, 0)))
     assert np.allclose(records[0].total, records[1].total, atol=1e-6, rtol=0)
     assert np.ptp(records[0].kinetic) > 1
 
@@ -73,6 +76,9 @@ def test_an_answer_has_numbers_settings_and_a_picture(run, capsys):
     assert record["settings"]["furthest"] == 3.5
     assert record["numbers"]["C-O.tortuosity"]["value"] >= 1
     assert len(record["model_sha256"]) == 12
+    assert (record["device"], record["compile"]) == ("cpu", False)
+    assert record["sources"] == {"ethanol": "CH3CH2OH of ASE's g2 set"}
+    assert {"ase", "torch", "phonopy", "matscipy", "tblite"} <= set(record["versions"])
     assert (folder / "repulsion.png").stat().st_size > 1000
     assert np.load(folder / "repulsion.npz")["C-O.force"].shape == (20,)
 
@@ -96,6 +102,28 @@ def test_several_models_are_named_by_a_pattern(run, tmp_path, capsys):
     (run.parent / "unfinished").mkdir(exist_ok=True)
     assert main(["-m", *words(run.parent / "*", f"out={tmp_path}")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / run.name)
+
+
+def test_what_cannot_be_answered_ends_nothing_else(run, tmp_path, capsys, monkeypatch):
+    def missing(*_):
+        raise ScalarFidError("phonopy is not installed")
+
+    known = registry.diagnostics()["nve"]
+    monkeypatch.setitem(registry._KNOWN, "nve", replace(known, measure=missing, resumes=False))
+    damaged = tmp_path / "runs" / "a"
+    damaged.mkdir(parents=True)
+    (damaged / "model.safetensors").write_bytes(b"")
+    (tmp_path / "runs" / run.name).symlink_to(run)
+    typed = words(tmp_path / "runs" / "*", "-m", f"out={tmp_path}")
+    typed[1] = "diagnostics=nve,repulsion"
+    assert main(typed) == 2
+    said = capsys.readouterr()
+    error = " ".join(said.err.split())
+    assert f"{run.name}, nve: not answered: phonopy is not installed" in error
+    assert f"Not answered, for the reasons above: a: everything; {run.name}: nve." in error
+    assert "Traceback" not in error
+    assert (tmp_path / run.name / "repulsion.json").is_file()
+    assert said.out.splitlines()[-1] == str(tmp_path / run.name)
 
 
 def test_a_run_that_was_copied_without_its_model_is_refused(run, tmp_path, capsys):
@@ -131,6 +159,7 @@ def test_a_report_reads_the_headlines_and_notices_another_model(run, tmp_path):
         (["model=nowhere/*", "-m"], "no run directory with a model"),
         (["model=x", "diagnostics=repulsions"], "there are all, "),
         (["model=x", "dtype=float16"], "there are float32, float64"),
+        (["model=x", "device=tpu"], "device=tpu is not a device"),
         (["model=x", "diagnostics=repulsion", "repulsion.point=3"], "did you mean 'points'?"),
         (["model=x", "diagnostics=repulsion", "repulsion.points=many"], "points"),
         (["model=x", "diagnostics=repulsion", "phonons.mesh=3"], "Cannot use 'phonons.mesh=3'"),

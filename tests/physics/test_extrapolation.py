@@ -171,9 +171,10 @@ def test_published_labels_against_themselves(root):
     assert found["test_H_transfer.reference_minima"] == 1  # of two; the end of a curve is none
 
 
-def test_three_bpa_without_its_test_files_has_its_split(root):
-    (part,) = parts(published("3bpa", root).tests(), None)
-    assert (part.name, len(part.frames), len(part.frames[0])) == ("test", 50, 27)
+def test_three_bpa_without_its_test_files_has_its_split_and_hotter_frames(root):
+    held, hot = parts(published("3bpa", root).tests(), None)
+    assert (held.name, len(held.frames), len(held.frames[0])) == ("test", 47, 27)
+    assert (hot.name, len(hot.frames)) == ("test_mixedT", 500)
 
 
 def test_a_model_is_asked_in_batches(root):

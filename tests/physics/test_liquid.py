@@ -50,6 +50,17 @@ def test_the_cell_has_the_density_and_the_schedule_its_stretches():
         melt_of(bulk("Cu"), LiquidOptions())
 
 
+def test_what_the_table_gave_is_in_the_settings(tmp_path):
+    system = System("ag_emt", (47,), {"Ag fcc": bulk("Ag", a=4.06)}, reference="ag_emt", cache=str(tmp_path))
+    short = LiquidOptions(atoms=8, melt=0.02, settle=0.02, duration=0.2)
+    settings = measure(surface("ag_emt"), surface("ag_emt"), system, short).settings
+    stated = settings["structures"]["Ag fcc"]
+    assert (stated["atoms"], stated["temperature_K"], stated["melted_at_K"]) == (8, 1400.0, 3500.0)
+    assert stated["density_g_per_cm3"] == pytest.approx(9.32)
+    assert (settings["thermostat"][:8], settings["reference_level"]) == ("Langevin", "the labels' own")
+    assert not {"temperature", "density", "atoms"} & set(settings)
+
+
 def test_the_distribution_is_that_of_ase(liquid):
     edges, frames = edges_of(liquid), liquid[:5]
     ours = curve(frames, (18, 18), edges).g
@@ -131,6 +142,10 @@ def test_a_melt_that_explodes_and_one_that_stays_a_crystal_are_named(tmp_path):
     outcome = measure(surface(lj), surface(lj), SYSTEM, cold)
     outcome.write(tmp_path, draw)
     assert (tmp_path / "rdf.png").stat().st_size > 1000
+    (stated,) = outcome.settings["structures"].values()
+    assert stated["density_g_per_cm3"] == pytest.approx(1.7)
+    assert (stated["formula"], stated["atoms"], stated["temperature_K"], stated["frames"]) == ("Ar8", 8, 20, 10)
+    assert outcome.settings["reference_level"] == "another than the labels'"
     fault = outcome.findings[0]
     assert fault.startswith("Ar: the melt of Pairs is no liquid, its atoms move by 0.")
 

@@ -13,7 +13,8 @@ from physics.surfaces import Pairs, added, headlines, lennard_jones
 import scalarfid
 from scalarfid.intervals import slope
 from scalarfid.physics import System, surface
-from scalarfid.physics.nve import NveOptions, Record, drift_fault, jumps, measure, numbers
+from scalarfid.physics.microcanonical import KEEP, Course, Record, jumps, run
+from scalarfid.physics.nve import NveOptions, drift_fault, measure, numbers
 from scalarfid.physics.outcome import Number
 from scalarfid.physics.surface import OfCalculator
 
@@ -63,7 +64,20 @@ def test_a_surface_agrees_with_itself(sound):
         for of in ("slope", "energy_error", "drift_over_kinetic_sigma"):
             assert model[f"{step}.{of}"].value == reference[f"{step}.{of}"].value
     slope = reference["2fs.slope"].value
-    assert headlines(sound) == {"Ar.float64.2fs.slope": (slope, "zero", slope)}
+    jump = model["2fs.jump_at_list_change"].value
+    assert headlines(sound) == {
+        "Ar.float64.2fs.slope": (slope, "zero", slope),
+        "Ar.float64.2fs.jump_at_list_change": (jump, "less", None),
+    }
+
+
+def test_the_settings_say_what_was_run(sound):
+    settings = sound.settings
+    assert settings["structures"] == {"Ar": {"formula": "Ar8", "atoms": 8}}
+    assert (settings["atoms_at_most"], settings["integrator"], settings["thermostat"]) == (8, "velocity Verlet", "none")
+    assert (settings["blocks"], settings["jump_from_times_others"]) == (10, 5.0)
+    assert settings["reference_level"] == "another than the labels'"  # whose labels are nobody's
+    assert "atoms" not in settings
 
 
 def test_forces_that_no_energy_explains_are_a_drift():
@@ -91,6 +105,8 @@ def test_a_hole_ends_the_run_with_its_reason_and_time():
     assert "a temperature spike" in fault
     assert 0 < outcome.numbers["Ar.float64.4fs.failure_time"].value < 0.1
     assert headlines(outcome)["Ar.float64.4fs.slope"][0] is None
+    assert headlines(outcome)["Ar.float64.4fs.jump_at_list_change"][0] is None
+    assert "a temperature spike" in outcome.record()["numbers"]["Ar.float64.4fs.failure_time"]["note"]
 
 
 def test_a_potential_is_asked_in_both_precisions_and_not_again(tmp_path):
@@ -98,10 +114,53 @@ def test_a_potential_is_asked_in_both_precisions_and_not_again(tmp_path):
     system = System("silicon", (14,), {"Si": bulk("Si")})
     options = NveOptions(atoms=2, duration=0.04, settle=0.0, timesteps=[2.0])
     outcome = measure(surface(potential), None, system, options, tmp_path)
-    assert {"Si.float64.2fs.slope", "Si.float32.2fs.slope"} <= set(outcome.numbers)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert {"Si.float64.2fs.slope", "Si.float32.2fs.slope"} <= set(headlines(outcome))
+    assert len(list(tmp_path.glob("*.npz"))) == 2
     again = measure(OfCalculator(None, "gone"), None, system, options, tmp_path)
     assert again.numbers["Si.float64.2fs.slope"] == outcome.numbers["Si.float64.2fs.slope"]
+
+
+class Tired(Pairs):
+    """Is interrupted at its hundredth call, or whichever is given."""
+
+    calls = 100
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        self.calls -= 1
+        if self.calls < 0:
+            raise KeyboardInterrupt
+        super().calculate(atoms, properties, system_changes)
+
+
+def test_a_run_that_was_interrupted_is_the_run_that_was_not(tmp_path):
+    lj, path = lennard_jones(), tmp_path / "run.npz"
+    start, course = bulk("Ar", "fcc", a=3.95).repeat(2), Course(80, 4.0, 0.4, 2.0, 0)
+    tired = Tired(*lj.functions, lj.cutoff)
+    tired.calls = 2 * KEEP + 50
+    with pytest.raises(KeyboardInterrupt):
+        run(OfCalculator(tired, "tired", tired.cutoff), start, course, path)
+    tired.calls = course.steps - 2 * KEEP + 1
+    resumed = run(OfCalculator(tired, "tired", tired.cutoff), start, course, path)
+    straight = run(OfCalculator(lj, "whole", lj.cutoff), start, course)
+    assert len(resumed.time) == 501
+    for of in ("time", "total", "kinetic", "edges"):
+        assert np.array_equal(getattr(resumed, of), getattr(straight, of))
+    assert np.array_equal(run(OfCalculator(None, "gone"), start, course, path).total, straight.total)
+
+
+def test_a_failed_run_is_kept_with_its_failure(tmp_path):
+    start, course = molecule("H2O"), Course(300, 0.02, 0.0, 1.0, 0)
+    nothing = Tired(np.zeros_like, np.zeros_like, 3.0)
+    nothing.calls = KEEP + 5
+    with pytest.raises(KeyboardInterrupt):
+        run(OfCalculator(nothing), start, course, tmp_path / "run.npz")
+    nothing.calls = course.steps
+    resumed = run(OfCalculator(nothing), start, course, tmp_path / "run.npz")
+    straight = run(surface(Pairs(np.zeros_like, np.zeros_like, 3.0)), start, course)
+    assert resumed.failure == straight.failure
+    assert resumed.failure.time > 0.02 * KEEP / 1000
+    assert np.array_equal(resumed.total, straight.total)
+    assert run(OfCalculator(None, "gone"), start, course, tmp_path / "run.npz").failure == straight.failure
 
 
 def test_a_molecule_that_flies_apart_fails_by_a_bond():
@@ -130,6 +189,9 @@ def test_jumps_and_slopes_by_hand():
     assert numbers(record)["energy_error"].value > 0
     steady = {0.5: {"slope": Number(1.0, "", 0.9, 1.1)}, 2.0: {"slope": Number(1.0, "", 0.9, 1.1)}}
     falling = {0.5: {"slope": Number(1.0, "", 0.9, 1.1)}, 2.0: {"slope": Number(16.0, "", 15.0, 17.0)}}
-    assert len(drift_fault("x", steady, {})) == 1
+    (fault,) = drift_fault("x", steady, {})
+    assert fault.endswith("at 0.5 fs, more than the integrator's dt² explains")
+    (fault,) = drift_fault("x", {0.5: steady[0.5]}, {})
+    assert fault.endswith("at 0.5 fs, the only step measured, so that dt² is not tested")
     assert drift_fault("x", falling, {}) == []
     assert drift_fault("x", steady, steady) == []

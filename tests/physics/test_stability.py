@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
@@ -11,7 +13,7 @@ from scipy.stats import spearmanr
 from scalarfid.diagnose import _work
 from scalarfid.intervals import rank_correlation, wilson
 from scalarfid.physics import System, named, surface
-from scalarfid.physics.dynamics import Failure, Watch, moving
+from scalarfid.physics.dynamics import Failure, Schedule, Watch, heated, moving
 from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, survival
 
 SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
@@ -26,6 +28,10 @@ def test_a_sound_crystal_survives_and_one_with_a_hole_does_not(tmp_path):
     lj = lennard_jones()
     sound = measure(surface(lj), surface(lj), SYSTEM, OPTIONS)
     assert sound.findings == []
+    assert sound.settings["structures"] == {"Ar": {"formula": "Ar8", "atoms": 8}}
+    assert (sound.settings["atoms_at_most"], sound.settings["friction"]) == (8, 10.0)
+    assert sound.settings["thermostat"].startswith("Langevin")
+    assert sound.settings["reference_level"] == "another than the labels'"
     assert sound.numbers["survived"].value == sound.numbers["Ar.reference.50K.survived"].value == 1
     assert sound.numbers["Ar.50K.survived"].low == pytest.approx(0.342, abs=1e-3)
     broken = measure(surface(added(lj, lambda r: -600 / r, lambda r: -600 / r**2)), surface(lj), SYSTEM, OPTIONS)
@@ -50,18 +56,22 @@ def test_what_was_run_is_not_run_again(tmp_path):
     (question,) = named("stability")
     first = question.ask(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path)
     assert len(list(tmp_path.glob("*.traj"))) == 4
-    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*.traj"))]
     assert question.ask(surface(lennard_jones()), None, SYSTEM, OPTIONS, tmp_path).numbers == first.numbers
-    assert before == [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+    assert before == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*.traj"))]
 
 
 def test_unfinished_work_belongs_to_one_model_and_one_set_of_options(tmp_path):
     (question,) = named("stability")
-    work = _work(tmp_path, question, {"model_sha256": "a"}, "false")
+    work = _work(tmp_path, question, {"model_sha256": "a"}, force=False)
     work.mkdir()
-    assert _work(tmp_path, question, {"model_sha256": "a"}, "false") == work != _work(tmp_path, question, {}, "false")
+    assert (
+        _work(tmp_path, question, {"model_sha256": "a"}, force=False)
+        == work
+        != _work(tmp_path, question, {}, force=False)
+    )
     assert work.is_dir()
-    assert not _work(tmp_path, question, {"model_sha256": "a"}, "true").is_dir()
+    assert not _work(tmp_path, question, {"model_sha256": "a"}, force=True).is_dir()
 
 
 def test_a_watch_names_what_it_sees():
@@ -71,19 +81,33 @@ def test_a_watch_names_what_it_sees():
     assert atoms.get_temperature() == pytest.approx(300)
     assert np.abs(atoms.get_momenta().sum(axis=0)).max() < 1e-9
     atoms.calc = lennard_jones()
-    assert watch.fails(atoms) is None
+    assert watch.fails(atoms, 0) is None
     atoms.positions[1] = atoms.positions[0] + [1.0, 0, 0]
-    (seen,) = {watch.fails(atoms) for _ in range(9)} - {None}
-    assert seen == "a bond out of range, Ag-Ag at 1.00 Å (limit 0.5 sums of radii)"
+    assert [watch.fails(atoms, step) for step in (1, 9, 11)] == [None] * 3
+    assert watch.fails(atoms, 20) == "a bond out of range, Ag-Ag at 1.00 Å (limit 0.5 sums of radii)"
     atoms.set_momenta(atoms.get_momenta() * np.nan)
-    assert watch.fails(atoms) == "an energy or a force is no number"
+    assert watch.fails(atoms, 1) == "an energy or a force is no number"
+
+
+def test_a_run_that_goes_on_fails_when_the_straight_one_does(tmp_path):
+    start = molecule("H2O")
+    stretches = Schedule([300.0] * 9, 15, 0.5, 10.0, 0)
+    straight, failure = heated(start, free(), stretches)
+    assert len(straight) >= 2
+    for upto in range(1, len(straight) + 1):
+        path = tmp_path / f"{upto}.traj"
+        heated(start, free(), replace(stretches, temperatures=[300.0] * upto), path)
+        resumed, again = heated(start, free(), stretches, path)
+        assert again == failure
+        assert np.array_equal(resumed[-1].positions, straight[-1].positions)
+        assert heated(start, None, stretches, path)[1] == failure  # and is not run again
 
 
 def test_intervals_by_hand():
     low, high = wilson(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
     found = survival([None, Failure(0.2, "a"), Failure(0.4, "b"), None])
-    assert (found["survived"].value, found["first_failure"].value) == (0.5, 0.2)
+    assert (found["survived"].value, found["first_failure"].value, found["first_failure"].note) == (0.5, 0.2, "a")
     assert found["median_failure"].value == pytest.approx(0.3)
     assert fault_of("x", [Failure(0.2, "a")], [Failure(0.1, "b")]) is None
     rng = np.random.default_rng(0)
