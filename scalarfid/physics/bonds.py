@@ -174,8 +174,22 @@ def _answer(surface: Surface, frame: Atoms) -> Answers:
         return Answers(np.array([np.nan]), [np.full((len(frame), 3), np.nan)])
 
 
-def crossings(scan: Scan, cutoff: float) -> NDArray[np.int64]:
-    """[K−1] pairs whose distance crosses the cutoff between two neighbouring frames."""
-    rows, columns = np.triu_indices(len(scan.direction), 1)
-    distances = np.array([frame.get_all_distances()[rows, columns] for frame in scan.frames])
-    return np.diff(distances < cutoff, axis=0).sum(1)
+@dataclass(frozen=True)
+class Crossing:
+    """A pair of atoms whose distance crosses the cutoff.
+
+    Attributes:
+        interval: k, it does so between the frames k and k + 1.
+        pair: the atoms, as in ``O0-H1``.
+    """
+
+    interval: int
+    pair: str
+
+
+def crossings(scan: Scan, cutoff: float) -> list[Crossing]:
+    """Every crossing on the way, in its order; twice for a pair that comes back."""
+    i, j = np.triu_indices(len(scan.direction), 1)
+    within = np.array([frame.get_all_distances()[i, j] for frame in scan.frames]) < cutoff
+    names = [f"{symbol}{k}" for k, symbol in enumerate(scan.frames[0].symbols)]
+    return [Crossing(int(k), f"{names[i[p]]}-{names[j[p]]}") for k, p in np.argwhere(np.diff(within, axis=0))]

@@ -2,7 +2,8 @@
 
 Both fragments of a molecule move rigidly along each bond that can break, from 0.5 to 2 sums of covalent radii. With a
 reference of the labels' level of theory, the force smoothness deviation as published; always, what it cannot see: the
-jumps of E, F and dF/dα, ∫F·dx against ΔE, and every pair that crosses the cutoff on the way. A reference of another
+jumps of E, F and dF/dα that keep their size as steps become smaller (no number for one that grows without end), ∫F·dx
+against ΔE, and every pair that crosses the cutoff on the way. A reference of another
 level of theory gives the force-based FSD alone, whose names then begin with ``other_level``.
 """
 
@@ -32,7 +33,18 @@ from scalarfid.physics.bonds import (
 from scalarfid.physics.crystals import same_level
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
-from scalarfid.physics.roughness import ENERGY_JUMP, FINER, FORCE_JUMP, LEVELS, WORK, faults_of, looked_at, roughness
+from scalarfid.physics.roughness import (
+    DEEPEST,
+    ENERGY_JUMP,
+    FINER,
+    FORCE_JUMP,
+    LEVELS,
+    SLOPE_JUMP,
+    WORK,
+    faults_of,
+    looked_at,
+    roughness,
+)
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System
 
@@ -107,14 +119,15 @@ def judge(
     crossed = None if surface.cutoff is None else crossings(scan, surface.cutoff)
     found = looked_at(surface, scan, model)
     numbers = {} if reference is None else compared(scan, model, reference, same=same)
-    numbers["energy_jump"] = Number(found.energy.size, "eV")
-    numbers["force_jump"] = Number(found.force.size, "eV/Å")
-    numbers["force_slope_jump"] = Number(found.slope.size, "eV/Å²")
+    jumps = {"energy": (found.energy, "eV"), "force": (found.force, "eV/Å"), "force_slope": (found.slope, "eV/Å²")}
+    for name, (jump, unit) in jumps.items():
+        numbers[f"{name}_jump"] = Number(jump.size if np.isfinite(jump.size) else None, unit)
     numbers["work_error"] = Number(found.work, "eV")
     arrays = {"alpha": scan.alpha, "energy": model.energy, "pull": model.pull(scan)}
     if crossed is not None:
-        numbers["cutoff_crossings"] = Number(int(crossed.sum()), "")
-        arrays["cutoff_crossings"] = crossed
+        numbers["cutoff_crossings"] = Number(len(crossed), "")
+        arrays["cutoff_crossings"] = np.bincount([c.interval for c in crossed], minlength=len(scan.alpha) - 1)
+        arrays["crossing_pairs"] = np.array([crossing.pair for crossing in crossed], dtype=str)
     if reference is not None:
         offset = reference.forces[reference.energy.argmin()]
         arrays |= {"reference_energy": reference.energy, "reference_pull": reference.pull(scan)} if same else {}
@@ -221,7 +234,8 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "energy_jump_from_eV": ENERGY_JUMP,
         "force_jump_from_eV_per_A": FORCE_JUMP,
         "work_error_from_eV": WORK,
-        "finer_where_above": FINER**LEVELS,
+        "force_slope_jump_from_eV_per_A2": SLOPE_JUMP,
+        "finer_where_above": [FINER**LEVELS, FINER**DEEPEST],
     }
     return Outcome(
         "bsct", model.name, reference and reference.name, settings, numbers | summary(numbers), arrays, faults

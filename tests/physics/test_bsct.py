@@ -22,7 +22,8 @@ from scalarfid.data.labels import labels_of
 from scalarfid.physics import System, diagnostics, surface
 from scalarfid.physics.bonds import answers_of, ask, ask_reference, bond_scan, breakable, covalent_sums, crossings
 from scalarfid.physics.bsct import BsctOptions, draw, fsd, measure, scans_of
-from scalarfid.physics.roughness import jumps, unexplained_work
+from scalarfid.physics.curves import jumps, kinks, unexplained_work
+from scalarfid.physics.roughness import looked_at
 from scalarfid.physics.systems import published_molecules
 
 WATER = System("water", (1, 8), {}, {"water": molecule("H2O")}, "pairs")
@@ -215,7 +216,7 @@ def test_a_step_at_the_cutoff_is_named(size):
     assert found["water O0-H1.fsd_full"] == 0  # forces are the reference's: FSD cannot see it
     (fault, _) = outcome.findings
     assert fault.startswith(f"water O0-H1: the energy jumps by {1e3 * size:g} meV at ")
-    assert fault.endswith("Å, where 1 pair crosses the cutoff")
+    assert fault.endswith("Å, where H1-H2 crosses the cutoff")
 
 
 def test_a_jump_of_the_force_at_the_cutoff_is_named():
@@ -246,6 +247,47 @@ def test_what_is_only_steep_is_no_jump():
     assert found["largest.energy_jump"] == 0
 
 
+def bump(size, width, place=1.7):
+    """A force ½ size (1 + tanh((r − place)/width)) and its energy, on top of the Morse pairs."""
+
+    def energy(r):
+        x = (r - place) / width
+        return -0.5 * size * width * (np.logaddexp(x, -x) + x)
+
+    return added(morse(), energy, lambda r: 0.5 * size * (1 + np.tanh((r - place) / width)))
+
+
+def test_a_force_that_rises_within_a_hundred_thousandth_of_an_angstrom_is_no_jump():
+    found = asked_roughness(bump(13.0, 2e-5))
+    assert found.energy.size == found.force.size == found.slope.size == 0
+
+
+def test_a_jump_of_the_force_has_its_size_and_place():
+    found = asked_roughness(
+        added(morse(), lambda r: -3 * np.maximum(r - 1.3, 0), lambda r: np.where(r > 1.3, 3.0, 0.0))
+    )
+    assert found.force.size == pytest.approx(3 * np.sqrt(2), rel=1e-3)
+    assert found.force.low <= 1.3 <= found.force.high < found.force.low + 1e-5
+    assert found.energy.size == 0
+    assert not np.isfinite(found.slope.size)
+
+
+def test_a_kink_of_the_force_has_its_size_and_place():
+    def past(r):
+        return np.maximum(r - 1.3, 0)
+
+    found = asked_roughness(added(morse(), lambda r: -10 * past(r) ** 2, lambda r: 20 * past(r)))
+    assert (found.energy.size, found.force.size) == (0, 0)
+    assert found.slope.size == pytest.approx(20 * np.sqrt(2), rel=1e-2)
+    assert found.slope.low <= 1.3 <= found.slope.high < found.slope.low + 1e-5
+
+
+def asked_roughness(model):
+    """Of the bond of two atoms, whose force along it is f(α) on both."""
+    scan = bond_scan("OH", Atoms("OH", [[0, 0, 0], [0.97, 0, 0]]), (0, 1), np.linspace(0.5, 1.9, 100))
+    return looked_at(asked(model), scan, ask(asked(model), [scan])[0])
+
+
 def test_frames_without_a_reference_are_dropped():
     class Failing(type(morse())):
         def calculate(self, atoms=None, *others, **more):
@@ -262,9 +304,9 @@ def test_frames_without_a_reference_are_dropped():
 
 def test_crossings_are_counted_where_they_happen():
     scan = next(scans_of(WATER, BsctOptions(points=50)))
-    counted = crossings(scan, 1.0)  # O–H itself
-    assert counted.sum() == 1
-    assert scan.alpha[counted.argmax()] < 1.0 < scan.alpha[counted.argmax() + 1]
+    (crossed,) = crossings(scan, 1.0)
+    assert crossed.pair == "O0-H1"  # itself
+    assert scan.alpha[crossed.interval] < 1.0 < scan.alpha[crossed.interval + 1]
 
 
 def test_a_smooth_curve_has_no_jump_and_a_jump_its_size():
@@ -274,6 +316,9 @@ def test_a_smooth_curve_has_no_jump_and_a_jump_its_size():
     smooth[60:, 1] += 0.7
     assert jumps(smooth).argmax() == 59
     assert jumps(smooth)[59] == pytest.approx(0.7, abs=1e-2)
+    assert kinks(x[:60], smooth[:60]).max() < 0.1
+    bent = np.maximum(x - x[40], 0) * 5 + np.sin(x)
+    assert kinks(x, bent)[[39, 40]] == pytest.approx([5, 5], abs=1e-2)
     assert np.abs(unexplained_work(x, np.cos(x), np.sin(x))).max() < 1e-7
 
 
