@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import median_filter
+from scipy.ndimage import binary_dilation, median_filter
 
 Array = NDArray[np.float64]
 STRONG = 1.0
@@ -53,17 +54,25 @@ def arena(curve: Curve) -> dict[str, tuple[float, str]]:
     }
 
 
-def unexplained_step(curve: Curve) -> tuple[float, float]:
-    """Largest |ΔE + ∫F dr| between neighbouring points in eV, and its place in Å: a jump of the energy.
+def unexplained(curve: Curve, limit: float) -> tuple[float, float, float]:
+    """What |ΔE + ∫F dr| has in one place, a jump of the energy, and what it has all along, which is no derivative.
 
-    F between the points is a cubic spline's. What is below a hundredth of |ΔE|, as on a steep wall, counts as zero.
+    What is below a hundredth of |ΔE| of an interval, as on a steep wall, counts as zero.
+
+    Returns:
+        The largest jump in eV, its place in Å, and the largest sum in eV over a stretch, without jumps above ``limit``.
     """
-    work = CubicSpline(curve.r, curve.force).antiderivative()(curve.r)
-    change = np.diff(curve.energy)
-    step = np.abs(change + np.diff(work))
-    step[step < 0.01 * np.abs(change)] = 0.0
-    place = int(step.argmax())
-    return float(step[place]), float(curve.r[place : place + 2].mean())
+    work = unexplained_work(curve.r, curve.energy, curve.force)
+    work[np.abs(work) < 0.01 * np.abs(np.diff(curve.energy))] = 0.0
+    steps = peaks(work)
+    place = int(steps.argmax())
+    beside = np.where(binary_dilation(steps > limit, iterations=3), 0.0, work)
+    return float(steps[place]), float(curve.r[place : place + 2].mean()), spread(beside)
+
+
+def spread(steps: Array) -> float:
+    """Largest difference between any two points of the sum of steps [K], its start included."""
+    return float(np.ptp(np.concatenate([[0.0], np.cumsum(steps)])))
 
 
 def softening(curve: Curve) -> float | None:
@@ -103,6 +112,18 @@ def _climb(values: Array, start: float) -> float:
     below = np.flatnonzero(values < start)
     reach = values[: below[0]] if below.size else values
     return float(reach.max()) if reach.size else start
+
+
+def unmatched(places: Sequence[float], expected: Sequence[float], near: float) -> list[float]:
+    """Those of ``places`` that are left when each one expected has taken the closest, at most ``near`` away."""
+    left = list(places)
+    pairs = sorted((abs(a - b), a, b) for a in places for b in expected)
+    taken: set[float] = set()
+    for distance, place, partner in pairs:
+        if distance <= near and place in left and partner not in taken:
+            left.remove(place)
+            taken.add(partner)
+    return left
 
 
 def wall_error(curve: Curve, reference: Curve) -> tuple[float, float] | None:

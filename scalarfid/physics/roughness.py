@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, label
 
 from scalarfid.physics.bonds import Crossing, Scan, Track, ask, crossings
-from scalarfid.physics.curves import jumps, kinks, peaks, unexplained_work
+from scalarfid.physics.curves import jumps, kinks, peaks, spread, unexplained_work
 from scalarfid.physics.surface import Surface
 
 Array = NDArray[np.float64]
@@ -109,7 +109,7 @@ def roughness(scan: Scan, track: Track) -> Roughness:
     seeming = binary_dilation((found > _LIMITS[:, None])[:2].any(axis=0), iterations=AROUND)
     piece = Piece(scan, found, np.zeros(3), np.full(3, True))
     largest = [piece.largest(kind, size) for kind, size in enumerate(found.max(axis=1))]
-    return Roughness(*largest, work=_range(work), rest=_range(np.where(seeming, 0.0, work)))
+    return Roughness(*largest, work=spread(work), rest=spread(np.where(seeming, 0.0, work)))
 
 
 def looked_at(surface: Surface, scan: Scan, track: Track) -> Roughness:
@@ -170,11 +170,6 @@ def suspects(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Scan, Array]]:
             low, high = piece.scan.alpha[inside[0]], piece.scan.alpha[inside[-1] + 1]
             finer = piece.scan.at(np.linspace(low, high, FINER * len(inside) + 1))
             yield piece, finer, piece.found[:, inside].max(axis=1)
-
-
-def _range(steps: Array) -> float:
-    """Largest difference between any two points of the sum of steps, its start included."""
-    return float(np.ptp(np.concatenate([[0.0], np.cumsum(steps)])))
 
 
 def faults_of(scan: Scan, found: Roughness, expected: Roughness | None, cutoff: float | None) -> list[str]:
