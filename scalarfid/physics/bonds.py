@@ -1,9 +1,9 @@
-"""Bonds of a molecule pulled apart: which can break, the frames of a scan, and what a surface says along it."""
+"""Bonds of molecules and crystals pulled apart: which, the frames of a scan, and what a surface says along it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,18 +11,23 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed
 from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from scalarfid.data.cache import cache_folder
+from scalarfid.data.graphs import neighbours
 from scalarfid.files import replacing
 from scalarfid.log import progress
+from scalarfid.physics.dynamics import supercell
 from scalarfid.physics.surface import Answers, OfReference, Surface
 from scalarfid.physics.systems import System
 
 Array = NDArray[np.float64]
 BONDED = 1.25
 """Sums of covalent radii; nearer than this two atoms are bonded."""
+SUPERCELL = 32
+"""Atoms of a crystal that is scanned, at most."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,11 @@ class Scan:
     """Frames in order of growing bond length α.
 
     Attributes:
-        name: molecule and bond, as in ``ethanol C0-O2``.
+        name: molecule or crystal and bond, as in ``ethanol C0-O2``.
         alpha: [K] bond length in Å.
-        frames: K geometries.
-        direction: [N,3] dx/dα, no unit: half the bond's direction on one fragment, minus half on the other.
+        frames: K geometries, of one cell where they are periodic.
+        direction: [N,3] dx/dα, no unit: half the bond's direction on one fragment, minus half on the other; of a
+            crystal the bond's direction on the atom that moves.
     """
 
     name: str
@@ -41,15 +47,20 @@ class Scan:
     frames: list[Atoms]
     direction: Array
 
+    @property
+    def periodic(self) -> bool:
+        """Whether it is of a crystal."""
+        return bool(self.frames[0].pbc.any())
+
     def kept(self, rows: NDArray[np.bool_]) -> Scan:
         """The scan without the frames that are false in ``rows`` [K]."""
         frames = [frame for frame, row in zip(self.frames, rows, strict=True) if row]
         return Scan(self.name, self.alpha[rows], frames, self.direction)
 
     def at(self, alpha: Array) -> Scan:
-        """The same molecule and bond at other lengths."""
-        places = [self.frames[0].positions + (x - self.alpha[0]) * self.direction for x in alpha]
-        return Scan(self.name, alpha, [Atoms(self.frames[0].numbers, x) for x in places], self.direction)
+        """The same bond at other lengths."""
+        frames = _moved(self.frames[0], self.direction, alpha - self.alpha[0])
+        return Scan(self.name, alpha, frames, self.direction)
 
     def finer(self, times: int) -> Scan:
         """The scan in steps so many times smaller."""
@@ -113,9 +124,36 @@ def bond_scan(name: str, atoms: Atoms, bond: tuple[int, int], alpha: Array) -> S
     length = np.linalg.norm(vector)
     sides = np.where(fragment(atoms, bond), 0.5, -0.5)
     direction = sides[:, None] * vector / length
-    frames = [Atoms(atoms.numbers, atoms.positions + (x - length) * direction) for x in alpha]
-    i, j = bond
-    return Scan(f"{name} {atoms.symbols[i]}{i}-{atoms.symbols[j]}{j}", alpha, frames, direction)
+    return Scan(f"{name} {_pair(atoms, *bond)}", alpha, _moved(atoms, direction, alpha - length), direction)
+
+
+def neighbour_scans(name: str, crystal: Atoms, ratios: Array) -> Iterator[Scan]:
+    """One atom of each element on the line to its nearest neighbour, all others at rest.
+
+    Args:
+        name: of the crystal.
+        crystal: a primitive cell, repeated to at most ``SUPERCELL`` atoms.
+        ratios: [K] bond lengths, in those of the crystal.
+    """
+    atoms = supercell(crystal, SUPERCELL)
+    rows, columns, lengths, vectors = neighbor_list("ijdD", atoms, 2.0 * (atoms.get_volume() / len(atoms)) ** (1 / 3))
+    for element in dict.fromkeys(atoms.numbers):
+        bonds = np.flatnonzero(atoms.numbers[columns] == element)
+        shortest = bonds[lengths[bonds].argmin()]
+        i, j, length = int(rows[shortest]), int(columns[shortest]), lengths[shortest]
+        direction = np.zeros((len(atoms), 3))
+        direction[j] = vectors[shortest] / length
+        alpha = length * ratios
+        yield Scan(f"{name} {_pair(atoms, i, j)}", alpha, _moved(atoms, direction, alpha - length), direction)
+
+
+def _moved(atoms: Atoms, direction: Array, ways: Array) -> list[Atoms]:
+    positions = [atoms.positions + way * direction for way in ways]
+    return [Atoms(atoms.numbers, x, cell=atoms.cell, pbc=atoms.pbc) for x in positions]
+
+
+def _pair(atoms: Atoms, i: int, j: int) -> str:
+    return f"{atoms.symbols[i]}{i}-{atoms.symbols[j]}{j}"
 
 
 def ask(surface: Surface, scans: Sequence[Scan]) -> list[Track]:
@@ -157,8 +195,9 @@ def answers_of(surface: Surface, system: System) -> Path | None:
 
 
 def scan_mark(scan: Scan) -> str:
-    """What identifies the frames of a scan: a hash of their atoms and positions."""
+    """What identifies the frames of a scan: a hash of their atoms, positions and cells."""
     content = [part for frame in scan.frames for part in (frame.numbers.tobytes(), frame.positions.tobytes())]
+    content += [frame.cell.array.tobytes() for frame in scan.frames if scan.periodic]
     return hashlib.sha256(b"".join(content)).hexdigest()[:16]
 
 
@@ -174,8 +213,25 @@ def _answer(surface: Surface, frame: Atoms) -> Answers:
         return Answers(np.array([np.nan]), [np.full((len(frame), 3), np.nan)])
 
 
-def crossings(scan: Scan, cutoff: float) -> NDArray[np.int64]:
-    """[K−1] pairs whose distance crosses the cutoff between two neighbouring frames."""
-    rows, columns = np.triu_indices(len(scan.direction), 1)
-    distances = np.array([frame.get_all_distances()[rows, columns] for frame in scan.frames])
-    return np.diff(distances < cutoff, axis=0).sum(1)
+@dataclass(frozen=True)
+class Crossing:
+    """A pair of atoms whose distance crosses the cutoff.
+
+    Attributes:
+        interval: k, it does so between the frames k and k + 1.
+        pair: the atoms, as in ``O0-H1``.
+    """
+
+    interval: int
+    pair: str
+
+
+def crossings(scan: Scan, cutoff: float) -> list[Crossing]:
+    """Every crossing on the way, in its order; once for every image of a pair, twice for one that comes back."""
+    start = scan.frames[0]
+    way = 2 * np.linalg.norm(scan.direction, axis=1).max() * np.ptp(scan.alpha)
+    (i, j), shifts = neighbours(start.positions, start.cell.array, start.pbc, cutoff + way)
+    i, j, shifts = i[i < j], j[i < j], shifts[i < j] @ start.cell.array
+    places = np.array([frame.positions for frame in scan.frames])
+    within = np.linalg.norm(places[:, j] + shifts - places[:, i], axis=-1) < cutoff
+    return [Crossing(int(k), _pair(start, i[p], j[p])) for k, p in np.argwhere(np.diff(within, axis=0))]

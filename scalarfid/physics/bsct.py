@@ -2,8 +2,10 @@
 
 Both fragments of a molecule move rigidly along each bond that can break, from 0.5 to 2 sums of covalent radii. With a
 reference of the labels' level of theory, the force smoothness deviation as published; always, what it cannot see: the
-jumps of E, F and dF/dα, ∫F·dx against ΔE, and every pair that crosses the cutoff on the way. A reference of another
-level of theory gives the force-based FSD alone, whose names then begin with ``other_level``.
+jumps of E, F and dF/dα that keep their size as steps become smaller (no number for one that grows without end), ∫F·dx
+against ΔE, and every pair that crosses the cutoff on the way. A reference of another level of theory gives the
+force-based FSD alone, whose names then begin with ``other_level``. In a crystal one atom moves on the line to its
+nearest neighbour, from 0.7 to 1.3 of the distance: all but the FSD, which is of molecules.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from scalarfid.errors import ScalarFidError
 from scalarfid.physics.bonds import (
     BONDED,
+    SUPERCELL,
     Scan,
     Track,
     answers_of,
@@ -28,11 +31,23 @@ from scalarfid.physics.bonds import (
     breakable,
     covalent_sums,
     crossings,
+    neighbour_scans,
 )
 from scalarfid.physics.crystals import same_level
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
-from scalarfid.physics.roughness import ENERGY_JUMP, FINER, FORCE_JUMP, LEVELS, WORK, faults_of, looked_at, roughness
+from scalarfid.physics.roughness import (
+    DEEPEST,
+    ENERGY_JUMP,
+    FINER,
+    FORCE_JUMP,
+    LEVELS,
+    SLOPE_JUMP,
+    WORK,
+    faults_of,
+    looked_at,
+    roughness,
+)
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System
 
@@ -54,12 +69,16 @@ class BsctOptions:
         points: of a scan.
         nearest: shortest bond, in sums of covalent radii.
         furthest: longest bond, in sums of covalent radii.
+        crystal_nearest: shortest bond of crystals, in nearest-neighbour distances.
+        crystal_furthest: longest bond of crystals, in nearest-neighbour distances.
     """
 
     bonds: str = "published"
     points: int = 100
     nearest: float = 0.5
     furthest: float = 2.0
+    crystal_nearest: float = 0.7
+    crystal_furthest: float = 1.3
 
 
 def log_force(forces: Array, equilibrium: Array) -> Array:
@@ -88,8 +107,9 @@ def fsd(alpha: Array, forces: Array, reference: Array, equilibrium: int) -> dict
 
 
 def compared(scan: Scan, model: Track, reference: Track, *, same: bool) -> dict[str, Number]:
-    """FSD and, at the ``same`` level of theory, mean absolute errors of a scan whose frames all have a reference."""
-    smooth = fsd(scan.alpha, model.forces, reference.forces, int(reference.energy.argmin()))
+    """FSD of a molecule and, at the ``same`` level of theory, mean absolute errors; all frames have a reference."""
+    e = int(reference.energy.argmin())
+    smooth = {} if scan.periodic else fsd(scan.alpha, model.forces, reference.forces, e)
     found = {f"{'' if same else OTHER}fsd_{part}": Number(value, "1/Å") for part, value in smooth.items()}
     if not same:
         return found
@@ -107,18 +127,20 @@ def judge(
     crossed = None if surface.cutoff is None else crossings(scan, surface.cutoff)
     found = looked_at(surface, scan, model)
     numbers = {} if reference is None else compared(scan, model, reference, same=same)
-    numbers["energy_jump"] = Number(found.energy.size, "eV")
-    numbers["force_jump"] = Number(found.force.size, "eV/Å")
-    numbers["force_slope_jump"] = Number(found.slope.size, "eV/Å²")
-    numbers["work_error"] = Number(found.work, "eV")
+    jumps = {"energy": (found.energy, "eV"), "force": (found.force, "eV/Å"), "force_slope": (found.slope, "eV/Å²")}
+    for name, (jump, unit) in jumps.items():
+        numbers[f"{name}_jump"] = Number(jump.size if np.isfinite(jump.size) else None, unit)
+    numbers["work_error"] = Number(found.rest, "eV")
     arrays = {"alpha": scan.alpha, "energy": model.energy, "pull": model.pull(scan)}
     if crossed is not None:
-        numbers["cutoff_crossings"] = Number(int(crossed.sum()), "")
-        arrays["cutoff_crossings"] = crossed
+        numbers["cutoff_crossings"] = Number(len(crossed), "")
+        arrays["cutoff_crossings"] = np.bincount([c.interval for c in crossed], minlength=len(scan.alpha) - 1)
+        arrays["crossing_pairs"] = np.array([crossing.pair for crossing in crossed], dtype=str)
     if reference is not None:
         offset = reference.forces[reference.energy.argmin()]
         arrays |= {"reference_energy": reference.energy, "reference_pull": reference.pull(scan)} if same else {}
-        arrays["L"] = log_force(model.forces, offset) - log_force(reference.forces, offset)
+        if not scan.periodic:
+            arrays["L"] = log_force(model.forces, offset) - log_force(reference.forces, offset)
     expected = None if reference is None or not same else roughness(scan, reference)
     return numbers, arrays, faults_of(scan, found, expected, surface.cutoff)
 
@@ -130,6 +152,27 @@ def scans_of(system: System, options: BsctOptions) -> Iterator[Scan]:
         for bond in breakable(atoms) if given is None else [tuple(given)]:
             ends = np.array([options.nearest, options.furthest]) * covalent_sums(atoms)[bond]
             yield bond_scan(name, atoms, bond, np.linspace(*ends, options.points))
+
+
+def crystal_scans(system: System, options: BsctOptions) -> Iterator[Scan]:
+    """One atom of each element of every crystal, moved towards its nearest neighbour and away."""
+    ratios = np.linspace(options.crystal_nearest, options.crystal_furthest, options.points)
+    for name, crystal in system.crystals.items():
+        yield from neighbour_scans(name, crystal, ratios)
+
+
+def check(options: BsctOptions) -> None:
+    """Refuse fewer than ten points, lengths that do not grow, and choices of bonds that there are not."""
+    if options.bonds not in ("published", "all"):
+        raise ScalarFidError(f"bsct.bonds={options.bonds} is not a choice; there are published, all.")
+    if options.points < 10:
+        raise ScalarFidError(f"bsct.points={options.points}; give at least 10")
+    for prefix in ("", "crystal_"):
+        near, far = getattr(options, f"{prefix}nearest"), getattr(options, f"{prefix}furthest")
+        if not 0 < near < far:
+            raise ScalarFidError(
+                f"bsct.{prefix}nearest={near:g}, {prefix}furthest={far:g}; give lengths above zero that grow"
+            )
 
 
 def summary(numbers: dict[str, Number]) -> dict[str, Number]:
@@ -182,21 +225,15 @@ def _draw_scan(outcome: Outcome, curves: dict[str, Array | None], above: Any, be
         below.set_yscale("symlog", linthresh=1.0)
 
 
-@diagnostic("bsct", BsctOptions, draw, needs=("molecule",))
+@diagnostic("bsct", BsctOptions, draw, needs=("structure",))
 def measure(model: Surface, reference: Surface | None, system: System, options: BsctOptions) -> Outcome:
     """Scan model and reference and judge the model; frames without a reference energy are dropped from both.
 
     Raises:
         ScalarFidError: fewer than ten points, lengths that do not grow, no such choice of bonds.
     """
-    if options.bonds not in ("published", "all"):
-        raise ScalarFidError(f"bsct.bonds={options.bonds} is not a choice; there are published, all.")
-    if options.points < 10 or not 0 < options.nearest < options.furthest:
-        raise ScalarFidError(
-            f"bsct.points={options.points}, nearest={options.nearest:g}, furthest={options.furthest:g}: "
-            "give at least 10 points and 0 < nearest < furthest"
-        )
-    scans, same = list(scans_of(system, options)), same_level(reference, system)
+    check(options)
+    scans, same = [*scans_of(system, options), *crystal_scans(system, options)], same_level(reference, system)
     truths = [None] * len(scans)
     if reference is not None:
         truths = ask_reference(reference, scans, answers_of(reference, system))
@@ -217,11 +254,13 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "frames_dropped": dropped,
         "floor_eV2_per_A2": FLOOR,
         "bonded_below_covalent_sums": BONDED,
+        "crystal_atoms_at_most": SUPERCELL,
         "cutoff_A": model.cutoff,
         "energy_jump_from_eV": ENERGY_JUMP,
         "force_jump_from_eV_per_A": FORCE_JUMP,
         "work_error_from_eV": WORK,
-        "finer_where_above": FINER**LEVELS,
+        "force_slope_jump_from_eV_per_A2": SLOPE_JUMP,
+        "finer_where_above": [FINER**LEVELS, FINER**DEEPEST],
     }
     return Outcome(
         "bsct", model.name, reference and reference.name, settings, numbers | summary(numbers), arrays, faults

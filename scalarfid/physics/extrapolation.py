@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scalarfid.data.labels import labels_of
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import progress
-from scalarfid.physics.curves import Curve, minima
+from scalarfid.physics.curves import Curve, minima, unmatched
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Answers, Surface
@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 DEPTH, HOLE = 0.02, 0.5
 """eV; a minimum this deep (or a tenth of a shallow curve's height) that the reference has not, and energies this far
 below the reference's minimum, are faults."""
+NEAR = 0.05
+"""Of a curve's range, or two of its steps if that is more; a minimum this close to the reference's is the same."""
 
 
 @dataclass
@@ -131,19 +133,22 @@ def curve_errors(part: Part, energy: Array, reference: Array) -> tuple[dict[str,
     model, truth = energy - energy[e], reference - reference[e]
     depth, hole = min(DEPTH, 0.1 * float(truth.max())), max(float(-model.min()), 0.0)
     dips, expected = (minima(Curve(part.x, values, np.zeros_like(values)), depth) for values in (model, truth))
+    extra = unmatched(dips, expected, max(NEAR * np.ptp(part.x), 2 * float(np.median(np.diff(part.x)))))
     found = {
         "shape_rmse": Number(float(np.sqrt(np.mean((model - truth) ** 2))), "eV"),
         "shape_mae": Number(float(np.abs(model - truth).mean()), "eV"),
         "hole": Number(hole, "eV"),
         "minima": Number(len(dips), ""),
         "reference_minima": Number(len(expected), ""),
+        "spurious_minima": Number(len(extra), ""),
     }
     if part.barrier:
         found["barrier_error"] = Number(float(model.max() - truth.max()), "eV")
     faults = []
-    if len(dips) > max(1, len(expected)):
-        places = ", ".join(f"{x:.2f}" for x in dips)
-        faults.append(f"{part.name}: {len(dips)} minima, at {places}, where the reference has {len(expected)}")
+    if extra:
+        places = ", ".join(f"{x:.2f}" for x in extra)
+        count = "a minimum" if len(extra) == 1 else f"{len(extra)} minima"
+        faults.append(f"{part.name}: {count}, at {places}, where the reference has none")
     if hole > HOLE:
         where = part.x[model.argmin()]
         faults.append(f"{part.name}: the energy falls {hole:.3g} eV below the reference's minimum, at {where:.2f}")
@@ -211,5 +216,6 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         },
         "minimum_from_eV": DEPTH,
         "hole_from_eV": HOLE,
+        "same_minimum_of_range": NEAR,
     }
     return Outcome("extrapolation", model.name, reference and reference.name, settings, numbers, arrays, faults)

@@ -108,7 +108,10 @@ def _stated(crystal: Atoms, options: LiquidOptions) -> dict[str, Any]:
 
 
 def compare(name: str, model: Curve, reference: Curve | None) -> tuple[dict[str, Number], list[str]]:
-    """Numbers of a pair, differences from the reference with intervals, and whether neighbours come too close."""
+    """Numbers of a pair, differences from the reference with intervals, and whether neighbours come too close.
+
+    They do if the difference of the onset (model − reference, negative is closer) lies below zero with its interval.
+    """
     ends = shell_end((reference or model).g, model.edges)
     whole, parts = model.shells(ends)
     units = {"onset": "Å", "peak": "Å", "height": "", "coordination": ""}
@@ -120,12 +123,13 @@ def compare(name: str, model: Curve, reference: Curve | None) -> tuple[dict[str,
             numbers[f"reference_{of}"] = _number(getattr(truth, of), _of(others, of), unit)
             shift = getattr(whole, of) - getattr(truth, of)
             numbers[f"{of}_difference"] = _number(shift, _of(parts, of) - _of(others, of), unit)
-        numbers["over_approach"] = Number(max(0.0, truth.onset - whole.onset), "Å").headline("less")
         numbers["overlap"] = Number(overlap(model.g, reference.g), "")
         halves = np.array_split(reference.blocks, 2)
         numbers["overlap_of_reference_halves"] = Number(overlap(*(half.mean(axis=0) for half in halves)), "")
+        numbers["onset_difference"] = numbers["onset_difference"].headline("zero")
         faults = _too_close(name, numbers["onset_difference"])
-    numbers["onset"] = numbers["onset"].headline("reference", numbers.get("reference_onset"))
+    else:
+        numbers["onset"] = numbers["onset"].headline("reference")
     return {f"{name}.{of}": number for of, number in numbers.items()}, faults
 
 

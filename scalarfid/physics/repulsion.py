@@ -1,31 +1,41 @@
 """Short-range repulsion: whether there is a wall, whether it gives way, and how far it is from the reference's.
 
 Dimers of every pair of elements from 0.5 of the sum of covalent radii to the cutoff, and crystals compressed evenly to
-0.7 of the nearest-neighbour distance. On dimers the force along the bond is judged, on crystals the pressure
-P = −tr σ/3 in GPa, which takes the force's place there.
+0.7 of the nearest-neighbour distance r. On dimers the force along the bond is judged, on crystals −dE/dr per atom in
+eV/Å, which the pressure P = −tr σ/3 gives: P dV/dr.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
-from ase.units import GPa
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained_step, wall_error
+from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained, unmatched, wall_error
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System, symbols
 
 JUMP = 0.02
-"""eV; a larger step of the energy that the forces do not explain is a fault."""
+"""eV; a larger |ΔE + ∫F dr|, in one place or all along, is a fault."""
+NEAR = 0.3
+"""Å; a minimum this close to the reference's is the same."""
+
+
+FINER, LEVELS = 4, 2
+"""Steps are so many times smaller at each level, where there is something to look at."""
+Scan = Callable[[NDArray[np.float64]], Curve]
+"""From distances [K] in Å to what a surface says there."""
+Found = tuple[dict[str, Number], list[str]]
+"""Numbers by name and faults."""
 
 
 @dataclass
@@ -37,12 +47,14 @@ class RepulsionOptions:
         furthest: largest distance in Å; null for the model's cutoff.
         points: of a scan.
         compression: smallest ratio to the equilibrium nearest-neighbour distance of crystals.
+        wall_error: %; a repulsive force that is wrong by this much, in the mean, is a fault.
     """
 
     nearest: float = 0.5
     furthest: float | None = None
     points: int = 200
     compression: float = 0.7
+    wall_error: float = 10.0
 
 
 def dimer_scan(surface: Surface, pair: tuple[int, int], r: NDArray[np.float64]) -> Curve:
@@ -51,18 +63,17 @@ def dimer_scan(surface: Surface, pair: tuple[int, int], r: NDArray[np.float64]) 
     return Curve(r, answers.energy, np.array([forces[1, 0] for forces in answers.forces]))
 
 
-def crystal_scan(surface: Surface, crystal: Atoms, ratios: NDArray[np.float64]) -> tuple[Curve, NDArray[np.float64]]:
-    """E per atom and −dE/dr per atom against the nearest-neighbour distance r, and the pressure in GPa [K]."""
+def crystal_scan(surface: Surface, crystal: Atoms, r: NDArray[np.float64]) -> Curve:
+    """E per atom and −dE/dr per atom against the nearest-neighbour distance r, in one call."""
     frames = []
-    for ratio in ratios:
+    for ratio in r / nearest_neighbour(crystal):
         frames.append(crystal.copy())
         frames[-1].set_cell(crystal.cell * ratio, scale_atoms=True)
     answers = surface(frames, stress=True)
     volume = np.array([atoms.get_volume() for atoms in frames])
     pressure = -np.trace(answers.stress, axis1=1, axis2=2) / 3
-    r = nearest_neighbour(crystal) * ratios
     force = 3 * volume * pressure / r / len(crystal)  # −dE/dr = P dV/dr, V ∝ r³
-    return Curve(r, answers.energy / len(crystal), force), pressure / GPa
+    return Curve(r, answers.energy / len(crystal), force)
 
 
 def nearest_neighbour(crystal: Atoms) -> float:
@@ -70,36 +81,104 @@ def nearest_neighbour(crystal: Atoms) -> float:
     return float(neighbor_list("d", crystal, 2.0 * (crystal.get_volume() / len(crystal)) ** (1 / 3)).min())
 
 
-def _scans(surface: Surface, system: System, options: RepulsionOptions, far: float) -> Iterator[tuple[str, Curve]]:
+def _scans(
+    surface: Surface, system: System, options: RepulsionOptions, far: float
+) -> Iterator[tuple[str, Scan, Curve]]:
     for pair in system.pairs:
         d = covalent_radii[pair[0]] + covalent_radii[pair[1]]
-        yield symbols(pair), dimer_scan(surface, pair, np.linspace(options.nearest * d, far, options.points))
+        scan = partial(dimer_scan, surface, pair)
+        yield symbols(pair), scan, scan(np.linspace(options.nearest * d, far, options.points))
     ratios = np.linspace(options.compression, 1.1, options.points // 4)
     for name, crystal in system.crystals.items():
-        yield name, crystal_scan(surface, crystal, ratios)[0]
+        scan = partial(crystal_scan, surface, crystal)
+        yield name, scan, scan(nearest_neighbour(crystal) * ratios)
 
 
-def judge(name: str, curve: Curve, reference: Curve | None, *, dimer: bool) -> tuple[dict[str, Number], list[str]]:
-    """Numbers and faults of one scan."""
+def judge(
+    name: str, scan: Scan, curve: Curve, reference: Curve | None, *, dimer: bool, wall: float
+) -> tuple[dict[str, Number], list[str]]:
+    """Numbers and faults of one scan; a mean error of the repulsive force of ``wall`` % is a fault."""
     found = {key: Number(value, unit) for key, (value, unit) in arena(curve).items()} if dimer else {}
-    jump, place = unexplained_step(curve)
-    soft, dips = softening(curve), minima(curve)
-    found |= {"largest_step": Number(jump, "eV"), "softens_at": Number(soft, "Å"), "minima": Number(len(dips), "")}
-    faults = [f"{name}: the energy jumps by {1e3 * jump:.3g} meV at {place:.2f} Å"] if jump > JUMP else []
-    expected = [] if reference is None else minima(reference)
-    found["soft_range"] = _soft_range(curve)
-    found["spurious_minima"] = Number(max(0, len(dips) - max(1, len(expected))), "")
+    faults = []
+    for values, wrong in (conservation(scan, curve), softness(curve, reference), dips(curve, reference)):
+        found |= values
+        faults += wrong
+    if reference is not None:
+        found["energy_mae"] = Number(energy_mae(curve, reference), "eV" if dimer else "eV/atom")
+        values, wrong = wall_faults(curve, reference, wall)
+        found |= values
+        faults += wrong
+    return {f"{name}.{key}": number for key, number in found.items()}, [f"{name}: {fault}" for fault in faults]
+
+
+def conservation(scan: Scan, curve: Curve) -> Found:
+    """Whether the energy jumps, and whether the force is its derivative elsewhere.
+
+    What is above the limit is looked at again in steps four times smaller, twice: on a wall that is only steep it
+    shrinks, and is no fault if the last step more than halves it.
+    """
+    jump, place, rest = unexplained(curve, JUMP)
+    before = (np.inf, np.inf)
+    for _ in range(LEVELS):
+        if max(jump, rest) <= JUMP:
+            break
+        before = (jump, rest)
+        curve = scan(np.linspace(curve.r[0], curve.r[-1], FINER * (len(curve.r) - 1) + 1))
+        jump, place, rest = unexplained(curve, JUMP)
+    faults = []
+    if jump > JUMP and jump >= before[0] / 2:
+        faults.append(f"the energy jumps by {1e3 * jump:.3g} meV at {place:.2f} Å")
+    if rest > JUMP and rest >= before[1] / 2:
+        faults.append(f"the forces are no derivative of the energy: ΔE and −∫F dr differ by {rest:.3g} eV")
+    return {"largest_step": Number(jump, "eV"), "work_error": Number(rest, "eV")}, faults
+
+
+def softness(curve: Curve, reference: Curve | None) -> Found:
+    """Where the wall gives way, and whether the reference's does not."""
+    soft = softening(curve)
+    found = {"softens_at": Number(soft, "Å"), "soft_range": _soft_range(curve)}
     if reference is not None:
         found["reference_soft_range"] = _soft_range(reference)
-    if soft is not None and (reference is None or softening(reference) is None):
-        faults.append(f"{name}: the repulsion gives way below {soft:.2f} Å")
-    if len(dips) > max(1, len(expected)):
-        faults.append(f"{name}: {len(dips)} minima, at {', '.join(f'{x:.2f}' for x in dips)} Å")
-    errors = None if reference is None else wall_error(curve, reference)
-    if errors is not None:
-        found["wall_force_error"] = Number(100 * errors[0], "%")
-        found["wall_force_absolute_error"] = Number(100 * errors[1], "%")
-    return {f"{name}.{key}": number for key, number in found.items()}, faults
+    wrong = soft is not None and (reference is None or softening(reference) is None)
+    return found, [f"the repulsion gives way below {soft:.2f} Å"] if wrong else []
+
+
+def dips(curve: Curve, reference: Curve | None) -> Found:
+    """Minima that the reference has not at their place, or without one all but the first, and those it alone has."""
+    places = minima(curve)
+    found = {"minima": Number(len(places), "")}
+    if reference is None:
+        found["spurious_minima"] = Number(max(0, len(places) - 1), "")
+        return found, [f"{len(places)} minima, at {_places(places)} Å"] if len(places) > 1 else []
+    expected = minima(reference)
+    extra = unmatched(places, expected, NEAR)
+    found["spurious_minima"] = Number(len(extra), "")
+    found["missing_minima"] = Number(len(unmatched(expected, places, NEAR)), "")
+    count = "a minimum" if len(extra) == 1 else f"{len(extra)} minima"
+    return found, [f"{count}, at {_places(extra)} Å, where the reference has none"] if extra else []
+
+
+def energy_mae(curve: Curve, reference: Curve) -> float:
+    """Mean absolute error of the energy, counted from the far end in both scans."""
+    return float(np.abs(curve.energy - curve.energy[-1] - reference.energy + reference.energy[-1]).mean())
+
+
+def wall_faults(curve: Curve, reference: Curve, wall: float) -> Found:
+    """Errors of the repulsive force in % of the reference's, a fault from ``wall`` on."""
+    errors = wall_error(curve, reference)
+    if errors is None:
+        return {}, []
+    mean, absolute = (100 * error for error in errors)
+    found = {"wall_force_error": Number(mean, "%"), "wall_force_absolute_error": Number(absolute, "%")}
+    if round(abs(mean), 6) >= wall:
+        return found, [f"the repulsive force is {abs(mean):.3g} % too {'weak' if mean < 0 else 'strong'}"]
+    if round(absolute, 6) >= wall:
+        return found, [f"the repulsive force is wrong by {absolute:.3g} % in the mean, here too weak, there too strong"]
+    return found, []
+
+
+def _places(places: list[float]) -> str:
+    return ", ".join(f"{x:.2f}" for x in places)
 
 
 def _soft_range(curve: Curve) -> Number:
@@ -125,17 +204,20 @@ def summary(numbers: dict[str, Number]) -> dict[str, Number]:
 
 
 def draw(outcome: Outcome, figure: Figure) -> None:
-    """One panel a scan: force against distance, the reference dashed."""
+    """Two panels a scan, energy from the far end and force against distance; the reference dashed."""
     names = outcome.drawn("r")
-    panels = grid(figure, len(names), width=3.6, height=3.0)
-    for axes, name in zip(panels, names, strict=False):
+    panels = grid(figure, 2 * len(names), width=3.6, height=3.0)
+    for k, name in enumerate(names):
         r = outcome.arrays[f"{name}.r"]
-        axes.plot(r, outcome.arrays[f"{name}.force"], label=outcome.model)
-        if f"{name}.reference_force" in outcome.arrays:
-            axes.plot(r, outcome.arrays[f"{name}.reference_force"], "k--", label=outcome.reference)
-        axes.axhline(0, color="0.8", zorder=0)
-        axes.set_yscale("symlog", linthresh=STRONG)
-        axes.set(title=name, xlabel="r (Å)", ylabel="−dE/dr (eV/Å)")
+        for axes, of, label in zip(panels[2 * k :], ("energy", "force"), ("E (eV)", "−dE/dr (eV/Å)"), strict=False):
+            for role, style in (("", "-"), ("reference_", "k--")):
+                values = outcome.arrays.get(f"{name}.{role}{of}")
+                if values is not None:
+                    shown = values - values[-1] if of == "energy" else values
+                    axes.plot(r, shown, style, label=outcome.reference if role else outcome.model)
+            axes.axhline(0, color="0.8", zorder=0)
+            axes.set_yscale("symlog", linthresh=STRONG)
+            axes.set(title=name, xlabel="r (Å)", ylabel=label)
     panels[0].legend()
 
 
@@ -143,16 +225,21 @@ def draw(outcome: Outcome, figure: Figure) -> None:
 def measure(model: Surface, reference: Surface | None, system: System, options: RepulsionOptions) -> Outcome:
     """Scan model and reference and judge the model."""
     far = options.furthest or model.cutoff or 6.0
-    truths = {} if reference is None else dict(_scans(reference, system, options, far))
+    truths = {} if reference is None else {name: curve for name, _, curve in _scans(reference, system, options, far)}
     numbers, arrays, faults = {}, {}, []
-    for name, curve in _scans(model, system, options, far):
+    for name, scan, curve in _scans(model, system, options, far):
         truth = truths.get(name)
-        found, wrong = judge(name, curve, truth, dimer=name not in system.crystals)
+        found, wrong = judge(name, scan, curve, truth, dimer=name not in system.crystals, wall=options.wall_error)
         numbers |= found
         faults += wrong
         arrays |= {f"{name}.r": curve.r, f"{name}.energy": curve.energy, f"{name}.force": curve.force}
         if truth is not None:
             arrays |= {f"{name}.reference_energy": truth.energy, f"{name}.reference_force": truth.force}
-    settings = asdict(options) | {"furthest": far, "wall_from_eV_per_A": STRONG, "jump_from_eV": JUMP}
+    settings = asdict(options) | {
+        "furthest": far,
+        "wall_from_eV_per_A": STRONG,
+        "jump_from_eV": JUMP,
+        "same_minimum_A": NEAR,
+    }
     numbers |= summary(numbers)
     return Outcome("repulsion", model.name, reference and reference.name, settings, numbers, arrays, faults)

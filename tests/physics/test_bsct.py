@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.calculators.calculator import CalculationFailed
+from ase.neighborlist import neighbor_list
 from physics.surfaces import Pairs, added, headlines
 
 import scalarfid
@@ -21,8 +22,9 @@ from scalarfid.data import read_frames
 from scalarfid.data.labels import labels_of
 from scalarfid.physics import System, diagnostics, surface
 from scalarfid.physics.bonds import answers_of, ask, ask_reference, bond_scan, breakable, covalent_sums, crossings
-from scalarfid.physics.bsct import BsctOptions, draw, fsd, measure, scans_of
-from scalarfid.physics.roughness import jumps, unexplained_work
+from scalarfid.physics.bsct import BsctOptions, crystal_scans, draw, fsd, measure, scans_of
+from scalarfid.physics.curves import jumps, kinks, unexplained_work
+from scalarfid.physics.roughness import looked_at
 from scalarfid.physics.systems import published_molecules
 
 WATER = System("water", (1, 8), {}, {"water": molecule("H2O")}, "pairs")
@@ -215,7 +217,7 @@ def test_a_step_at_the_cutoff_is_named(size):
     assert found["water O0-H1.fsd_full"] == 0  # forces are the reference's: FSD cannot see it
     (fault, _) = outcome.findings
     assert fault.startswith(f"water O0-H1: the energy jumps by {1e3 * size:g} meV at ")
-    assert fault.endswith("Å, where 1 pair crosses the cutoff")
+    assert fault.endswith("Å, where H1-H2 crosses the cutoff")
 
 
 def test_a_jump_of_the_force_at_the_cutoff_is_named():
@@ -244,6 +246,48 @@ def test_what_is_only_steep_is_no_jump():
     outcome, found = ask_water(steep)
     assert outcome.findings == []
     assert found["largest.energy_jump"] == 0
+    assert found["largest.work_error"] < 1e-3
+
+
+def bump(size, width, place=1.7):
+    """A force ½ size (1 + tanh((r − place)/width)) and its energy, on top of the Morse pairs."""
+
+    def energy(r):
+        x = (r - place) / width
+        return -0.5 * size * width * (np.logaddexp(x, -x) + x)
+
+    return added(morse(), energy, lambda r: 0.5 * size * (1 + np.tanh((r - place) / width)))
+
+
+def test_a_force_that_rises_within_a_hundred_thousandth_of_an_angstrom_is_no_jump():
+    found = asked_roughness(bump(13.0, 2e-5))
+    assert found.energy.size == found.force.size == found.slope.size == 0
+
+
+def test_a_jump_of_the_force_has_its_size_and_place():
+    found = asked_roughness(
+        added(morse(), lambda r: -3 * np.maximum(r - 1.3, 0), lambda r: np.where(r > 1.3, 3.0, 0.0))
+    )
+    assert found.force.size == pytest.approx(3 * np.sqrt(2), rel=1e-3)
+    assert found.force.low <= 1.3 <= found.force.high < found.force.low + 1e-5
+    assert found.energy.size == 0
+    assert not np.isfinite(found.slope.size)
+
+
+def test_a_kink_of_the_force_has_its_size_and_place():
+    def past(r):
+        return np.maximum(r - 1.3, 0)
+
+    found = asked_roughness(added(morse(), lambda r: -10 * past(r) ** 2, lambda r: 20 * past(r)))
+    assert (found.energy.size, found.force.size) == (0, 0)
+    assert found.slope.size == pytest.approx(20 * np.sqrt(2), rel=1e-2)
+    assert found.slope.low <= 1.3 <= found.slope.high < found.slope.low + 1e-5
+
+
+def asked_roughness(model):
+    """Of the bond of two atoms, whose force along it is f(α) on both."""
+    scan = bond_scan("OH", Atoms("OH", [[0, 0, 0], [0.97, 0, 0]]), (0, 1), np.linspace(0.5, 1.9, 100))
+    return looked_at(asked(model), scan, ask(asked(model), [scan])[0])
 
 
 def test_frames_without_a_reference_are_dropped():
@@ -262,9 +306,9 @@ def test_frames_without_a_reference_are_dropped():
 
 def test_crossings_are_counted_where_they_happen():
     scan = next(scans_of(WATER, BsctOptions(points=50)))
-    counted = crossings(scan, 1.0)  # O–H itself
-    assert counted.sum() == 1
-    assert scan.alpha[counted.argmax()] < 1.0 < scan.alpha[counted.argmax() + 1]
+    (crossed,) = crossings(scan, 1.0)
+    assert crossed.pair == "O0-H1"  # itself
+    assert scan.alpha[crossed.interval] < 1.0 < scan.alpha[crossed.interval + 1]
 
 
 def test_a_smooth_curve_has_no_jump_and_a_jump_its_size():
@@ -274,6 +318,9 @@ def test_a_smooth_curve_has_no_jump_and_a_jump_its_size():
     smooth[60:, 1] += 0.7
     assert jumps(smooth).argmax() == 59
     assert jumps(smooth)[59] == pytest.approx(0.7, abs=1e-2)
+    assert kinks(x[:60], smooth[:60]).max() < 0.1
+    bent = np.maximum(x - x[40], 0) * 5 + np.sin(x)
+    assert kinks(x, bent)[[39, 40]] == pytest.approx([5, 5], abs=1e-2)
     assert np.abs(unexplained_work(x, np.cos(x), np.sin(x))).max() < 1e-7
 
 
@@ -294,8 +341,67 @@ def test_the_outcome_is_written_and_drawn(tmp_path):
         assert (tmp_path / "bsct.png").stat().st_size > 1000
 
 
-def test_it_needs_a_molecule_and_points():
-    silicon = System("si", (14,))
-    assert diagnostics()["bsct"].applies(None, silicon) == "bsct needs a molecule, and si has none"
+SILICON = System("si_sw", (14,), {"Si diamond": bulk("Si", "diamond", a=5.431)}, reference="si_sw")
+WIDE = 3.5
+
+
+def pairs_of_silicon(step=0.0):
+    """Morse pairs of silicon, with a step of so many eV at the cutoff."""
+    base = morse(2.0, 1.5, 2.35, WIDE)
+    return added(base, lambda r: np.where(r < WIDE, step, 0.0), np.zeros_like)
+
+
+def ask_silicon(model, reference=None):
+    asked, truth = surface(model), reference and surface(reference)
+    asked.cutoff = WIDE
+    if truth is not None:
+        truth.name = "si_sw"
+    return measure(asked, truth, SILICON, BsctOptions(points=40))
+
+
+def test_an_atom_of_a_crystal_moves_along_the_bond_to_its_neighbour():
+    salt = bulk("LiF", "rocksalt", a=4.04)
+    first, second = crystal_scans(System("lif", (3, 9), {"LiF": salt}), BsctOptions(points=13))
+    for scan, symbol in ((first, "Li"), (second, "F")):
+        (moving,) = np.flatnonzero(scan.direction.any(axis=1))
+        assert scan.frames[0].symbols[moving] == symbol
+        assert scan.alpha[[0, 6, -1]] == pytest.approx(2.02 * np.array([0.7, 1.0, 1.3]))
+        nearest = [frame.get_all_distances(mic=True)[moving] for frame in scan.frames]
+        assert [np.sort(row)[1] for row in nearest][:7] == pytest.approx(scan.alpha[:7].tolist())
+        assert all((frame.cell == scan.frames[0].cell).all() and frame.pbc.all() for frame in scan.frames)
+
+
+def test_a_crystal_against_itself_has_no_fault_and_no_fsd():
+    outcome = ask_silicon(pairs_of_silicon(), pairs_of_silicon())
+    assert outcome.findings == []
+    found = {name: number.value for name, number in outcome.numbers.items()}
+    assert not [name for name in found if "fsd" in name]
+    assert found["mean.forces_mae"] == found["largest.force_jump"] == 0
+    assert found["largest.work_error"] < 1e-3
+    assert found["Si diamond Si0-Si1.cutoff_crossings"] > 0
+
+
+def test_a_step_at_the_cutoff_of_a_crystal_is_named_with_its_pairs():
+    (fault,) = ask_silicon(pairs_of_silicon(0.01)).findings
+    assert fault.startswith("Si diamond Si0-Si1: the energy jumps by ")
+    assert "where Si1-Si" in fault or "-Si1 cross" in fault
+    assert fault.endswith("the cutoff")
+
+
+def test_crossings_of_a_crystal_are_those_of_its_neighbour_lists():
+    (scan,) = crystal_scans(SILICON, BsctOptions(points=20))
+    sizes = [len(neighbor_list("i", frame, WIDE)) // 2 for frame in scan.frames]
+    counted = np.bincount([crossed.interval for crossed in crossings(scan, WIDE)], minlength=19)
+    assert (np.abs(np.diff(sizes)) <= counted).all()
+    assert np.array_equal(np.abs(np.diff(sizes)) % 2, counted % 2)
+    assert counted.sum() > 0
+
+
+def test_it_needs_a_structure_and_points():
+    assert diagnostics()["bsct"].applies(None, SILICON) is None
+    nothing = System("si", (14,))
+    assert diagnostics()["bsct"].applies(None, nothing) == "bsct needs a structure, and si has none"
     with pytest.raises(ScalarFidError, match=r"bsct.points=5"):
         measure(surface(morse()), None, WATER, BsctOptions(points=5))
+    with pytest.raises(ScalarFidError, match=r"bsct.crystal_nearest=2, crystal_furthest=1.3"):
+        measure(surface(morse()), None, WATER, BsctOptions(crystal_nearest=2))

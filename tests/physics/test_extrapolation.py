@@ -103,9 +103,21 @@ def test_a_hole_and_an_extra_minimum_are_named():
 
     outcome, found = ask(hole)
     extra, deep = outcome.findings
-    assert extra == "test_dimers HH: 2 minima, at 1.20, 2.00, where the reference has 1"
+    assert extra == "test_dimers HH: a minimum, at 2.00, where the reference has none"
     assert deep.startswith("test_dimers HH: the energy falls 2.36 eV below the reference's minimum, at 2.00")
     assert found["test_dimers HO.hole"] == 0
+
+
+def test_a_minimum_is_spurious_where_the_reference_has_none_at_that_place():
+    def shifted(frames, energy, forces):
+        x = np.array([atoms.info.get("distance", 9.0) for atoms in frames])
+        pair = np.array([atoms.info.get("config_type") == "HH" for atoms in frames])
+        return np.where(pair, (x - 1.8) ** 2, energy), forces
+
+    outcome, found = ask(shifted)
+    assert "test_dimers HH: a minimum, at 1.80, where the reference has none" in outcome.findings
+    assert found["test_dimers HH.spurious_minima"] == 1
+    assert found["test_dimers HO.spurious_minima"] == 0
 
 
 def test_an_energy_that_is_no_number_is_named():

@@ -126,9 +126,23 @@ def test_a_softened_wall_lets_neighbours_too_close():
     shift = outcome.numbers["Ar.Ar-Ar.onset_difference"]
     assert shift.low < shift.value < shift.high < 0
     first = {name.rpartition(".")[2]: found for name, found in headlines(outcome).items()}
-    assert first["over_approach"] == (-shift.value, "less", None)
-    assert first["onset"][0] - first["onset"][2] == pytest.approx(shift.value)
+    assert first == {"onset_difference": (shift.value, "zero", None)}
     assert outcome.numbers["Ar.Ar-Ar.overlap"].value < outcome.numbers["Ar.Ar-Ar.overlap_of_reference_halves"].value
+
+
+def test_neighbours_that_stay_too_far_have_a_difference_and_no_fault(liquid):
+    edges = edges_of(liquid)
+    wide = [atoms.copy() for atoms in liquid]
+    for atoms in wide:
+        atoms.set_cell(1.03 * atoms.cell, scale_atoms=True)
+    model, truth = (curve(frames, (18, 18), edges) for frames in (wide, liquid))
+    numbers, faults = compare("Ar", model, truth)
+    assert faults == []
+    assert numbers["Ar.onset_difference"].value > 0.05
+    shift = compare("Ar", truth, model)[0]["Ar.onset_difference"]
+    assert shift.value == pytest.approx(-numbers["Ar.onset_difference"].value)
+    assert (shift.better, shift.low < shift.high < 0) == ("zero", True)
+    assert compare("Ar", truth, None)[0]["Ar.onset"].better == "reference"
 
 
 def test_a_melt_that_explodes_and_one_that_stays_a_crystal_are_named(tmp_path):
