@@ -1,11 +1,13 @@
-"""What an entry point sets for its whole process: memory that a step has freed is kept, garbage is looked for later."""
+"""Memory of a process: what a step has freed is kept, garbage is looked for later, and how much there was."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import os
+import resource
 import sys
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # read by PyTorch
@@ -36,6 +38,14 @@ def ask_for_huge_pages() -> None:
     """
     if sys.platform == "linux":
         os.environ.setdefault(HUGE_PAGES, "1")
+
+
+def most_resident() -> int:
+    """Most bytes of memory that this process held. On Linux ``ru_maxrss`` begins with that of whoever started it."""
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def hold_collection() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import resource
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from scalarfid.config import SCHEMA_VERSION
 from scalarfid.data import Dataset, joined
 from scalarfid.flops import count_flops
 from scalarfid.log import log
+from scalarfid.memory import most_resident
 from scalarfid.potential import Potential
 from scalarfid.training.directory import RunDirectory
 from scalarfid.training.loss import weights
@@ -117,8 +116,7 @@ def peak_memory() -> float:
     """Largest memory that this process held, in 10⁶ bytes: allocated on the GPU if one was used, else resident."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return most_resident() / 1e6
 
 
 def curves(path: Path) -> dict[str, list[float | None]]:

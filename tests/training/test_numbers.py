@@ -30,6 +30,7 @@ def frame(z, energy=0.0, forces=0.0, stress=0.0, has=(True, True, True)):
     return Data(
         z=torch.tensor(z),
         pos=torch.zeros(n, 3, dtype=torch.float64),
+        edge_index=torch.zeros(2, 0, dtype=torch.int64),
         energy=torch.tensor([energy], dtype=torch.float64),
         forces=torch.full((n, 3), forces, dtype=torch.float64),
         stress=torch.full((1, 3, 3), stress, dtype=torch.float64),
