@@ -33,7 +33,7 @@ class VerletList:
             self._known = positions.copy(), box, _in_order(pairs)
         pairs = self._known[2]
         near = distances(positions, cell, pairs) < cutoff
-        return pairs[0][:, near], pairs[1][near]
+        return np.compress(near, pairs[0], axis=1), pairs[1][near]  # rows stay contiguous
 
 
 def _farthest(positions: NDArray[np.float64], before: NDArray[np.float64]) -> float:
@@ -43,4 +43,4 @@ def _farthest(positions: NDArray[np.float64], before: NDArray[np.float64]) -> fl
 def _in_order(pairs: Pairs) -> Pairs:
     (first, second), shifts = pairs
     order = np.lexsort((*shifts.T, second, first))
-    return pairs[0][:, order], shifts[order]
+    return np.take(pairs[0], order, axis=1), shifts[order]
