@@ -2,12 +2,12 @@
 # Diagnostics of the trained cells of ../ablation. Asks only what has not been answered; run ../ablation/run.sh first, on
 # the same machine: the models lie in its working tree, not in the repository. Answers are kept beside the cells. All are
 # given by the code of one commit, so that they may be compared.
-# Usage: experiments/physics/run.sh [step …]   steps: quick nve liquid (all)
+# Usage: experiments/physics/run.sh [step …]   steps: quick nve stability liquid (all)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cells=$root/experiments/ablation/cells
-commit=0e0d9a8
+commit=8cbe166
 code=$root/runs/code-$commit
 python=${PYTHON:-$root/.venv/bin/python}
 export OMP_NUM_THREADS=1
@@ -32,15 +32,16 @@ ask() {
 }
 
 [ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$commit"
-[ $# -gt 0 ] || set -- quick nve liquid
+[ $# -gt 0 ] || set -- quick nve stability liquid
 for step in "$@"; do
   case $step in
     quick)
       ask "ag si si_sw ag_emt" diagnostics=elastic,phonons,repulsion
       ask rmd17_ethanol diagnostics=bsct,repulsion
       ;;
-    nve) ask "ag si" diagnostics=nve nve.timesteps=[1.0,2.0] ;;
-    liquid) ask "ag si" diagnostics=rdf ;;
+    nve) ask "ag si rmd17_ethanol si_sw ag_emt" diagnostics=nve nve.duration=5 nve.timesteps=[1.0,2.0] ;;
+    stability) ask "rmd17_ethanol ag si si_sw ag_emt" diagnostics=stability ;;
+    liquid) ask "ag si si_sw ag_emt" diagnostics=rdf compile=true ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
 done
