@@ -100,6 +100,7 @@ class Allegro(NequIPFamily):
         core = sequence.allegro
         is_scalar = [ir.l == 0 for _, ir in core.irreps_in[core.tensor_basis_in_field]]
         mask = tuple(is_scalar * core.num_tensor_features)  # columns are [channel, irrep]
+        self.local = True
         self.sites = Sites(
             edge=edge_site(sequence.radial_chemical_embed.bessel_encode, sequence.edge_norm),
             messages=tuple(MessageSite(i, mask, (core.num_tensor_features,)) for i in range(core.num_layers)),
@@ -108,6 +109,7 @@ class Allegro(NequIPFamily):
 
     def mount(self, attachment: Attachment, options: CoordinationOptions) -> None:
         """See :class:`Backbone`."""
+        self.local = options.of == "centre"
         if attachment.has_edges:
             edges = AllegroEdges(EdgeSlot(self.sites.edge, attachment, options))
             insert(self.sequence.radial_chemical_embed, "edge_site", edges, after="bessel_encode")

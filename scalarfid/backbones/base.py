@@ -50,6 +50,8 @@ class Backbone(nn.Module, ABC):
     model: nn.Module
     energy_keys: ClassVar[tuple[str, ...]]
     """Where a native state_dict holds E0 and s; in ``self.model`` these are 0 and 1."""
+    local: bool = False
+    """Whether x_i depends on the edges of centre i alone, so that centres may be computed some at a time."""
 
     @abstractmethod
     def forward(self, inputs: Inputs) -> Tensor:

@@ -19,6 +19,8 @@ from scalarfid.sites import CoordinationOptions
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 MAX_Z = len(chemical_symbols)
+PART = 4000
+"""Edges at a time of a large graph on a CPU, where centres can be computed apart: about what its caches hold."""
 
 
 class Potential(nn.Module):
@@ -107,6 +109,9 @@ class Potential(nn.Module):
 
         """
         species = self.species(graph.z)
+        small = graph.edge_index.shape[1] <= PART or graph.pos.is_cuda
+        if self.backbone.local and not small and not create_graph and (forces or stress):
+            return self._in_parts(graph, species, stress=stress, forces=forces)
         return self.derived(graph, species, stress=stress, forces=forces, create_graph=create_graph)
 
     def derived(
@@ -115,19 +120,41 @@ class Potential(nn.Module):
         """Compute what :meth:`forward` does for species [N], without a look at any value: it can be traced."""
         with torch.set_grad_enabled(forces or stress or torch.is_grad_enabled()):
             inputs, variables = self._strained(graph, species, stress=stress, forces=forces)
-            node_e0 = self.e0[inputs.species]
             interaction = self.interaction(inputs)
-            num_graphs = inputs.ptr.shape[0] - 1
-            per_graph = interaction.new_zeros(num_graphs).index_add(0, inputs.batch, interaction)
-            gradients = self._gradients(per_graph, variables, create_graph=create_graph)
-            e0 = node_e0.new_zeros(num_graphs).index_add(0, inputs.batch, node_e0)
-            out = {"energy": e0 + per_graph, "node_energy": node_e0 + interaction}
+            gradients = self._gradients(interaction, variables, create_graph=create_graph)
+            out = self._outputs(graph, inputs, interaction, gradients, stress=stress, forces=forces)
+        keep = create_graph or not (forces or stress)
+        return out if keep else {key: value.detach() for key, value in out.items()}
+
+    def _in_parts(self, graph: Any, species: Tensor, *, stress: bool, forces: bool) -> dict[str, Tensor]:
+        """Compute what :meth:`derived` does for a local backbone, some centres at a time, in flat time and memory.
+
+        x_i depends on the edges of centre i alone, and is zero without edges: interactions and their derivatives are
+        sums over parts of the edges that split no centre.
+        """
+        found = []
+        for edges in parts(graph.edge_index[0], len(species)):
+            with torch.enable_grad():
+                inputs, variables = self._strained(graph, species, stress=stress, forces=forces)
+                few = inputs._replace(edge_index=inputs.edge_index[:, edges], unit_shifts=inputs.unit_shifts[edges])
+                interaction = self.interaction(few)
+                found.append([interaction.detach(), *self._gradients(interaction, variables, create_graph=False)])
+        interaction, *gradients = (torch.stack(values).sum(0) for values in zip(*found, strict=True))
+        return self._outputs(graph, inputs, interaction, gradients, stress=stress, forces=forces)
+
+    def _outputs(
+        self, graph: Any, inputs: Inputs, interaction: Tensor, gradients: list[Tensor], *, stress: bool, forces: bool
+    ) -> dict[str, Tensor]:
+        """Energies, forces and stress from interactions [N] and their derivatives by positions and strain."""
+        node_e0 = self.e0[inputs.species]
+        energy = interaction.new_zeros(inputs.ptr.shape[0] - 1)
+        e0, per_graph = (energy.index_add(0, inputs.batch, values) for values in (node_e0, interaction))
+        out = {"energy": e0 + per_graph, "node_energy": node_e0 + interaction}
         if forces:
             out["forces"] = -gradients[0]
         if stress:
             out["stress"] = _stress(gradients[-1], graph)
-        keep = create_graph or not (forces or stress)
-        return out if keep else {key: value.detach() for key, value in out.items()}
+        return out
 
     def interaction(self, inputs: Inputs) -> Tensor:
         """s·x_i + ZBL_i [N] in eV, float64."""
@@ -258,6 +285,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         return value.item() if hasattr(value, "item") else value
     return [_plain(item) for item in value]
+
+
+def parts(centres: Tensor, atoms: int) -> Iterator[Tensor]:
+    """Numbers of edges, about :data:`PART` at a time, that split no centre; ``centres`` [E] in any order."""
+    ends = torch.bincount(centres, minlength=atoms).cumsum(0)
+    of_edge = ((ends - 1) // PART)[centres]
+    for part in of_edge.unique():
+        yield (of_edge == part).nonzero()[:, 0]
 
 
 def _stress(gradient: Tensor, graph: Any) -> Tensor:

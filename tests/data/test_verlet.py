@@ -36,9 +36,7 @@ def test_order_does_not_depend_on_what_came_before():
     find, atoms = VerletList(), STRUCTURES["crystal"].copy()
     found_by(find, atoms)
     atoms.rattle(0.05, seed=1)
-    assert find(atoms.positions, atoms.cell[:], atoms.pbc, CUTOFF)[0].flags[
-        "C_CONTIGUOUS"
-    ]  # else it is slow
+    assert find(atoms.positions, atoms.cell[:], atoms.pbc, CUTOFF)[0].flags["C_CONTIGUOUS"]  # else it is slow
     assert found_by(find, atoms) == found_by(VerletList(), atoms)
 
 
