@@ -101,7 +101,7 @@ def measured(preset: str, epochs: int, starts: int, *, quick: bool) -> Iterator[
 
 
 def _pays(plain: float, compiled: Sequence[float], saved: float) -> str:
-    """After how many epochs compiling has paid for itself, by seconds to the first step and those that an epoch saves."""
+    """When compiling has paid for itself, by seconds to the first step and seconds that an epoch saves."""
     first = "first step after " + " s, ".join(f"{wait:.0f}" for wait in compiled) + " s when cached"
     epochs = " and ".join(f"{max(0.0, wait - plain) / saved:.0f}" for wait in compiled) if saved > 0 else "no"
     return f"{first}; pays after {epochs} epochs"
