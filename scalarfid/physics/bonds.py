@@ -15,13 +15,11 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from scalarfid.data.cache import cache_folder
 from scalarfid.data.graphs import neighbours
 from scalarfid.files import replacing
 from scalarfid.log import progress
 from scalarfid.physics.dynamics import supercell
-from scalarfid.physics.surface import Answers, OfReference, Surface
-from scalarfid.physics.systems import System
+from scalarfid.physics.surface import Answers, Surface
 
 Array = NDArray[np.float64]
 BONDED = 1.25
@@ -187,11 +185,6 @@ def ask_reference(surface: Surface, scans: Sequence[Scan], kept: Path | None = N
         with np.load(path) as stored:
             tracks.append(Track(stored["energy"], stored["forces"]))
     return tracks
-
-
-def answers_of(surface: Surface, system: System) -> Path | None:
-    """Folder of what an in-process reference potential has said, beside the set's other caches; None for others."""
-    return cache_folder(system.cache) / "answers" / surface.mark if isinstance(surface, OfReference) else None
 
 
 def scan_mark(scan: Scan) -> str:

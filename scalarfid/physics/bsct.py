@@ -24,7 +24,6 @@ from scalarfid.physics.bonds import (
     SUPERCELL,
     Scan,
     Track,
-    answers_of,
     ask,
     ask_reference,
     bond_scan,
@@ -34,6 +33,7 @@ from scalarfid.physics.bonds import (
     neighbour_scans,
 )
 from scalarfid.physics.crystals import same_level
+from scalarfid.physics.kept import answers_of
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.roughness import (

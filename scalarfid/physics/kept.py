@@ -12,10 +12,9 @@ from typing import Any
 
 from ase import Atoms
 
-from scalarfid.data.cache import locked
-from scalarfid.files import digest
-from scalarfid.physics.bonds import answers_of
-from scalarfid.physics.surface import Surface
+from scalarfid.data.cache import cache_folder
+from scalarfid.files import digest, locked
+from scalarfid.physics.surface import OfReference, Surface
 from scalarfid.physics.systems import System
 
 RUNNERS = ("dynamics.py", "microcanonical.py")
@@ -47,6 +46,11 @@ class Store:
         if answers is not None:
             return answers / f"{run_mark(start, course)}{Path(name).suffix}"
         return None if self.work is None else self.work / name
+
+
+def answers_of(surface: Surface, system: System) -> Path | None:
+    """Folder of what an in-process reference potential has said, beside the set's other caches; None for others."""
+    return cache_folder(system.cache) / "answers" / surface.mark if isinstance(surface, OfReference) else None
 
 
 def run_mark(start: Atoms, course: Any) -> str:

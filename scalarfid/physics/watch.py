@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.physics.bonds import Scan, Track, answers_of, ask, ask_reference
+from scalarfid.physics.bonds import Scan, Track, ask, ask_reference
 from scalarfid.physics.bsct import BsctOptions, judge, scans_of, summary
+from scalarfid.physics.kept import answers_of
 from scalarfid.physics.surface import surface
 from scalarfid.physics.systems import system_of
 from scalarfid.potential import Potential

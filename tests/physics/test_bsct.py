@@ -21,9 +21,10 @@ from scalarfid import ScalarFidError
 from scalarfid.data import read_frames
 from scalarfid.data.labels import labels_of
 from scalarfid.physics import System, diagnostics, surface
-from scalarfid.physics.bonds import answers_of, ask, ask_reference, bond_scan, breakable, covalent_sums, crossings
+from scalarfid.physics.bonds import ask, ask_reference, bond_scan, breakable, covalent_sums, crossings
 from scalarfid.physics.bsct import BsctOptions, crystal_scans, draw, fsd, measure, scans_of
 from scalarfid.physics.curves import jumps, kinks, unexplained_work
+from scalarfid.physics.kept import answers_of
 from scalarfid.physics.roughness import looked_at
 from scalarfid.physics.systems import published_molecules
 
