@@ -21,7 +21,7 @@ from torch_geometric.data import Batch
 
 import scalarfid
 from scalarfid.backbones.isolation import isolated
-from scalarfid.bench.timing import Times, interleaved, ratio, ratios
+from scalarfid.bench.timing import Times, interleaved, pays, ratio, ratios
 from scalarfid.bench.trainers import script
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.data import build_graph, joined
@@ -99,35 +99,34 @@ def compiled(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
         ("pan+pgs, 64 Ag", crystal, bare(preset, ["Ag"], dtype, "pan+pgs")),
     ]
     for case, graph, potential in cases:
-        (took, again), run = _compiled_step(potential, graph)
+        took, run = _compiled_step(potential, graph)
         times = interleaved({"compiled": run, "eager": step(potential, graph)}, turns, f"{preset}, compiled")
         found = ratios(times["compiled"], times["eager"])
         row = {"row": "compiled", "case": f"{preset}, {case}", "against": "plain step", "target": 0.6}
-        yield row | {"note": f"{pays(took, again, found['wall'])} steps", **found}
+        yield row | {"note": f"{paid_back(took, found['wall'])} steps", **found}
 
 
 def _compiled_step(potential: Potential, graph: Batch) -> tuple[list[float], Callable[[], Any]]:
-    return compiling(lambda: step(potential, graph, faster(potential)))
+    return compiling(lambda: step(potential, graph, faster(potential)), lambda run: run())
 
 
-def compiling(make: Callable[[], Callable[[], Any]]) -> tuple[list[float], Callable[[], Any]]:
-    """Seconds to the end of the first call of what is made, with an empty cache on disk and with a filled one."""
+def compiling(make: Callable[[], Any], call: Callable[[Any], Any]) -> tuple[list[float], Any]:
+    """Seconds of the first call of what is made, with an empty cache on disk and with a filled one, and the latter."""
     took = []
     with fresh_cache():
         for _ in range(2):
             torch.compiler.reset()
-            run = make()
+            made = make()
             began = time.monotonic()
-            run()
+            call(made)
             took.append(time.monotonic() - began)
-    return took, run
+    return took, made
 
 
-def pays(took: float, again: float, found: Mapping[str, float]) -> str:
-    """When compiling has paid for itself, by the times of :func:`compiling` and a row's seconds and ratio."""
+def paid_back(took: Sequence[float], found: Mapping[str, float]) -> str:
+    """Times of :func:`compiling`, and when they are paid back by a row's seconds and ratio."""
     saved = found["seconds"] * (1 / found["ratio"] - 1)
-    when = f"pays after {took / saved:.0f} and {again / saved:.0f}" if saved > 0 else "does not pay in any number of"
-    return f"compiled in {took:.0f} s, {again:.0f} s when cached; {when}"
+    return f"compiled in {took[0]:.0f} s, {took[1]:.0f} s when cached; {pays(took, saved)}"
 
 
 def calculators(preset: str, turns: int, dtype: str, *, quick: bool) -> Iterator[dict[str, Any]]:
@@ -141,7 +140,7 @@ def calculators(preset: str, turns: int, dtype: str, *, quick: bool) -> Iterator
     for n in (4, 6, 8):
         sides = {"ours": ours, name: theirs}
         if quick and n == COMPILED:
-            (took, again), sides["ours, compiled"] = _compiled_calculator(potential, dtype, silver(n))
+            took, sides["ours, compiled"] = _compiled_calculator(potential, dtype, silver(n))
             sides |= _compiled_upstream(potential, f"{name}, compiled")
         times = _in_turns(sides, silver(n), turns, AGREE[dtype])
         row = {"row": "calculator", "case": f"{preset}, {n**3} Ag"}
@@ -150,19 +149,15 @@ def calculators(preset: str, turns: int, dtype: str, *, quick: bool) -> Iterator
         for other in times if compiled is not None else ():
             words = {"case": f"{preset} compiled, {n**3} Ag, {other}", "against": other, "target": 0.7}
             found = ratios(compiled, times[other])
-            yield row | words | {"note": f"{pays(took, again, found['wall'])} calls", **found}
+            yield row | words | {"note": f"{paid_back(took, found['wall'])} calls", **found}
 
 
 def _compiled_calculator(potential: Potential, dtype: str, atoms: Atoms) -> tuple[list[float], Calculator]:
     """Our compiled calculator, and the seconds of its first call (:func:`compiling`)."""
-    made: list[ScalarFidCalculator] = []
-
-    def make() -> Callable[[], Any]:
-        made.append(ScalarFidCalculator(potential, dtype=dtype, compile=True))
-        return lambda: made[-1].get_forces(atoms)
-
-    took, _ = compiling(make)
-    return took, made[-1]
+    return compiling(
+        lambda: ScalarFidCalculator(potential, dtype=dtype, compile=True),
+        lambda calculator: calculator.get_forces(atoms),
+    )
 
 
 def _in_turns(sides: dict[str, Calculator], atoms: Atoms, turns: int, agree: float) -> dict[str, Times]:

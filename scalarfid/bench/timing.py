@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,3 +51,10 @@ def ratio(ours: Times, theirs: Times) -> dict[str, float]:
 def ratios(ours: Times, theirs: Times) -> dict[str, dict[str, float]]:
     """:func:`ratio` by clock, of times [turns, 2]."""
     return {clock: ratio(ours[:, i], theirs[:, i]) for i, clock in enumerate(CLOCKS)}
+
+
+def pays(spent: Sequence[float], saved: float) -> str:
+    """After how many turns times spent once, in s, are paid back by the seconds that each turn saves."""
+    if saved <= 0:
+        return "does not pay in any number of"
+    return "pays after " + " and ".join(f"{seconds / saved:.0f}" for seconds in spent)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from scalarfid.bench.timing import CLOCKS, Times, ratio, ratios
+from scalarfid.bench.timing import CLOCKS, Times, pays, ratio, ratios
 from scalarfid.bench.trainers import BATCH, FRAMES, Case, compiled, make_case, ours, upstream
 from scalarfid.errors import ScalarFidError
 from scalarfid.memory import HUGE_PAGES
@@ -90,7 +90,7 @@ def measured(preset: str, epochs: int, starts: int, *, quick: bool) -> Iterator[
     mine, theirs, *faster = _times(turns)
     yield row | {"row": "epoch", "target": 0.95, **ratios(mine, theirs)}
     for times in faster:
-        note = _pays(first[0]["wall"], [first[2]["wall"], again], np.median(mine[:, 0]) - np.median(times[:, 0]))
+        note = _paid_back(first[0]["wall"], [first[2]["wall"], again], np.median(mine[:, 0]) - np.median(times[:, 0]))
         words = {"case": f"{preset} compiled, ethanol", "note": note}
         yield row | words | {"row": "epoch", "target": 0.6, **ratios(times, theirs)}
     yield row | {"row": "start", "target": 0.7, **ratios(*_times(began))}
@@ -100,11 +100,10 @@ def measured(preset: str, epochs: int, starts: int, *, quick: bool) -> Iterator[
     yield row | {"row": "memory", "target": 1.0, "wall": memory}
 
 
-def _pays(plain: float, compiled: Sequence[float], saved: float) -> str:
+def _paid_back(plain: float, compiled: Sequence[float], saved: float) -> str:
     """When compiling has paid for itself, by seconds to the first step and seconds that an epoch saves."""
     first = "first step after " + " s, ".join(f"{wait:.0f}" for wait in compiled) + " s when cached"
-    epochs = " and ".join(f"{max(0.0, wait - plain) / saved:.0f}" for wait in compiled) if saved > 0 else "no"
-    return f"{first}; pays after {epochs} epochs"
+    return f"{first}; {pays([max(0.0, wait - plain) for wait in compiled], saved)} epochs"
 
 
 def _starts(case: Case, seed: int) -> list[dict[str, float]]:

@@ -7,11 +7,12 @@ import pytest
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from results.sweeps import train_sweep
+from results.sweeps import copy_sweep, train_sweep
 
 import scalarfid
 from scalarfid.data import load, named
 from scalarfid.potential import save
+from scalarfid.results import writing
 from scalarfid.results.writing import write_report
 
 CUTOFF = 3.5
@@ -73,3 +74,15 @@ def sweep(tmp_path_factory):
 def reported(sweep, tmp_path_factory):
     """Folder of their report."""
     return write_report([sweep], tmp_path_factory.mktemp("report")).page.parent
+
+
+@pytest.fixture
+def folder(sweep, tmp_path):
+    """A copy of the sweep, to be changed."""
+    return copy_sweep(sweep, tmp_path / "runs")
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Figures take longest, and are looked at elsewhere."""
+    monkeypatch.setattr(writing, "pictures", lambda *_: [])

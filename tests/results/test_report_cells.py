@@ -7,9 +7,8 @@ import os
 import shutil
 
 import pytest
-from results.sweeps import ARMS, SEEDS, cell, copy_sweep, edit, invent, rows
+from results.sweeps import ARMS, SEEDS, cell, edit, invent, rows
 
-from scalarfid.results import writing
 from scalarfid.results.budget import budget
 from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import comparisons
@@ -18,16 +17,7 @@ from scalarfid.results.figures import pictures
 from scalarfid.results.groups import groups
 from scalarfid.results.writing import write_report
 
-
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Figures take longest, and are looked at elsewhere."""
-    monkeypatch.setattr(writing, "pictures", lambda *_: [])
-
-
-@pytest.fixture
-def folder(sweep, tmp_path):
-    return copy_sweep(sweep, tmp_path / "runs")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def only_group(folder):

@@ -10,7 +10,6 @@ import pytest
 from results.sweeps import ARMS, SEEDS, cell, copy_sweep, edit, rows
 from scipy import stats
 
-from scalarfid.results import writing
 from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import comparisons
 from scalarfid.results.figures import pictures
@@ -21,10 +20,7 @@ TIMES = {"none": [100.0, 110.0, 90.0], "pan+pgs": [112.0, 120.0, 900.0], "mlp": 
 PAIRS = [("pan+pgs", "none"), ("pan+pgs", "mlp"), ("mlp", "none")]
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Figures take longest, and are looked at elsewhere."""
-    monkeypatch.setattr(writing, "pictures", lambda *_: [])
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 @pytest.fixture

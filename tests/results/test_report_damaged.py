@@ -6,24 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from results.sweeps import cell, copy_sweep, edit, rows
+from results.sweeps import cell, edit, rows
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.report import main
-from scalarfid.results import writing
 from scalarfid.results.cells import read_cells
 from scalarfid.results.writing import write_report
 
-
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Figures take longest, and are looked at elsewhere."""
-    monkeypatch.setattr(writing, "pictures", lambda *_: [])
-
-
-@pytest.fixture
-def folder(sweep, tmp_path):
-    return copy_sweep(sweep, tmp_path / "runs")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def changed(**changes):

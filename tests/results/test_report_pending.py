@@ -7,21 +7,11 @@ import shutil
 import time
 
 import pytest
-from results.sweeps import ARMS, SEEDS, cell, copy_sweep
+from results.sweeps import ARMS, SEEDS, cell
 
 from scalarfid.report import main
-from scalarfid.results import writing
 
-
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Figures take longest, and are looked at elsewhere."""
-    monkeypatch.setattr(writing, "pictures", lambda *_: [])
-
-
-@pytest.fixture
-def folder(sweep, tmp_path):
-    return copy_sweep(sweep, tmp_path / "runs")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def report(folder):
