@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     preset = options.preset or f"{options.backbone}_small"
     with tempfile.TemporaryDirectory() as folder:
-        case = trainers.make_case(preset, options.epochs, Path(folder))
+        case = trainers.make_case(preset, options.epochs, Path(folder), torch.device("cpu"))
         rows = compare(case, options.seeds)
     overrides = trainers.words(preset, options.epochs)
     record = {"overrides": overrides, "rows": rows, "summary": summary(rows, options.backbone)}

@@ -15,7 +15,8 @@ rows        of epoch (with start and memory), answer, probes, compiled (steps; w
 backbones   presets of conf/backbone (mace_small,nequip_small,allegro_small)
 probed      presets for the rows of probes (mace,nequip,allegro)
 turns       timed turns of every arm; 3 starts of every trainer (11)
-dtype       float32 or float64, of probes, calculator and atoms (float32)
+dtype       float32 or float64, of all rows but epoch, which is float32 (float32)
+device      cpu or cuda; rows of a GPU stand beside those of the processor, the peak of memory is the GPU's (cpu)
 out         file without its ending; rows that are not measured now are kept (benchmarks/bench)
 """
 
@@ -29,19 +30,23 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.words import command, options_of, show_path
 
+if TYPE_CHECKING:
+    from scalarfid.bench.timing import How
+
 DEFAULTS = {
     "rows": "epoch,answer,probes,compiled,calculator,atoms",
     "backbones": "mace_small,nequip_small,allegro_small",
     "probed": "mace,nequip,allegro",
-    "turns": 11,
+    "turns": "11",
     "dtype": "float32",
+    "device": "cpu",
     "out": "benchmarks/bench",
 }
 STARTS = 3
@@ -78,31 +83,43 @@ def _show(words: list[str], out: Console) -> None:
     show_path(out, path.with_suffix(".md"))
 
 
-def measured(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows, as they are measured."""
-    chosen, turns, dtype = options["rows"].split(","), int(options["turns"]), options["dtype"]
+def measured(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Rows, as they are measured; those of a GPU name it, so that they do not replace the processor's."""
+    chosen, turns = options["rows"].split(","), options["turns"]
     unknown = set(chosen) - set(DEFAULTS["rows"].split(","))
     if unknown:
         raise ScalarFidError(f"No rows {sorted(unknown)[0]!r}; there are {DEFAULTS['rows']}.")
+    if not turns.isdecimal() or int(turns) == 0:
+        raise ScalarFidError(f"turns={turns} is not a number of turns; give turns=11, say.")
     import torch  # noqa: PLC0415 - --help does without
 
+    from scalarfid.bench.timing import How  # noqa: PLC0415
+    from scalarfid.potential import device_of  # noqa: PLC0415
+
+    how = How(int(turns), options["dtype"], device_of(options["device"]))
+    torch.set_num_threads(1)
+    gpu = f", {torch.cuda.get_device_name(how.device)}" if how.device.type == "cuda" else ""
+    for row in _rows(chosen, options, how):
+        yield row | {"case": row["case"] + gpu}
+
+
+def _rows(chosen: Sequence[str], options: Mapping[str, str], how: How) -> Iterator[dict[str, Any]]:
     from scalarfid.bench import inference, training  # noqa: PLC0415 - import upstream packages
 
-    torch.set_num_threads(1)
     quick = "compiled" in chosen
     if "answer" in chosen:
-        yield from training.answers(turns)
+        yield from training.answers(how.turns)
     for preset in options["backbones"].split(","):
         if "epoch" in chosen:
-            yield from training.measured(preset, turns, STARTS, quick=quick)
+            yield from training.measured(preset, how, STARTS, quick=quick)
         if quick:
-            yield from inference.compiled(preset, turns, dtype)
+            yield from inference.compiled(preset, how)
         if "calculator" in chosen:
-            yield from inference.calculators(preset, turns, dtype, quick=quick)
+            yield from inference.calculators(preset, how, quick=quick)
         if "atoms" in chosen:
-            yield from inference.atoms(preset, turns, dtype)
+            yield from inference.atoms(preset, how)
     for preset in options["probed"].split(",") if "probes" in chosen else ():
-        yield from inference.probes(preset, turns, dtype)
+        yield from inference.probes(preset, how)
 
 
 def taken() -> dict[str, Any]:

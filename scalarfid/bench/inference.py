@@ -21,7 +21,7 @@ from torch_geometric.data import Batch
 
 import scalarfid
 from scalarfid.backbones.isolation import isolated
-from scalarfid.bench.timing import Times, interleaved, pays, ratio, ratios
+from scalarfid.bench.timing import How, Times, interleaved, pays, ratio, ratios
 from scalarfid.bench.trainers import script
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.data import build_graph, joined
@@ -43,9 +43,10 @@ def silver(repeats: int, *, cubic: bool = False) -> Atoms:
     return atoms
 
 
-def bare(preset: str, elements: Sequence[str], dtype: str, probe: str = "none") -> Potential:
+def bare(preset: str, elements: Sequence[str], how: How, probe: str = "none") -> Potential:
     """A potential without ZBL, normalised by 50 neighbours (fcc Ag has 42 within 5 Å)."""
-    return scalarfid.build(preset, probe, elements=elements, dtype=dtype, zbl=False, mean_neighbours=50.0)
+    potential = scalarfid.build(preset, probe, elements=elements, dtype=how.dtype, zbl=False, mean_neighbours=50.0)
+    return potential.to(how.device)
 
 
 def evaluation(potential: Potential, graph: Batch) -> Callable[[], Any]:
@@ -76,13 +77,13 @@ def ethanols(cutoff: float = 5.0) -> Batch:
     return joined([build_graph(atoms, cutoff) for atoms in frames])
 
 
-def probes(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+def probes(preset: str, how: How) -> Iterator[dict[str, Any]]:
     """Rows of PAN+PGS on a backbone against the backbone bare: ``inference``, ``step`` and ``flops`` on ethanol × 5."""
-    graph = ethanols()
-    arms = {probe: bare(preset, ["H", "C", "O"], dtype, probe) for probe in ("pan+pgs", "none")}
+    graph = ethanols().to(how.device)
+    arms = {probe: bare(preset, ["H", "C", "O"], how, probe) for probe in ("pan+pgs", "none")}
     row = {"case": f"{preset} with pan+pgs, ethanol × 5", "against": "bare", "target": 1.05}
     for name, build in (("inference", evaluation), ("step", step)):
-        times = interleaved({probe: build(arm, graph) for probe, arm in arms.items()}, turns, f"{preset}, {name}")
+        times = interleaved({probe: build(arm, graph) for probe, arm in arms.items()}, how.turns, f"{preset}, {name}")
         yield row | {"row": name, **ratios(times["pan+pgs"], times["none"])}
     counted = [np.array([count_flops(evaluation(arm, graph)).total], dtype=float) for arm in arms.values()]
     flops = ratio(*counted)
@@ -90,17 +91,17 @@ def probes(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
     yield row | {"row": "flops", "wall": flops}
 
 
-def compiled(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+def compiled(preset: str, how: How) -> Iterator[dict[str, Any]]:
     """Rows of a compiled training step, bare and with PAN+PGS, on molecules and a crystal, against the plain step."""
-    molecules, crystal = ethanols(), joined([build_graph(silver(4), 5.0)])
+    molecules, crystal = ethanols().to(how.device), joined([build_graph(silver(4), 5.0)]).to(how.device)
     cases = [
-        ("none, ethanol × 5", molecules, bare(preset, ["H", "C", "O"], dtype)),
-        ("pan+pgs, ethanol × 5", molecules, bare(preset, ["H", "C", "O"], dtype, "pan+pgs")),
-        ("pan+pgs, 64 Ag", crystal, bare(preset, ["Ag"], dtype, "pan+pgs")),
+        ("none, ethanol × 5", molecules, bare(preset, ["H", "C", "O"], how)),
+        ("pan+pgs, ethanol × 5", molecules, bare(preset, ["H", "C", "O"], how, "pan+pgs")),
+        ("pan+pgs, 64 Ag", crystal, bare(preset, ["Ag"], how, "pan+pgs")),
     ]
     for case, graph, potential in cases:
         took, run = _compiled_step(potential, graph)
-        times = interleaved({"compiled": run, "eager": step(potential, graph)}, turns, f"{preset}, compiled")
+        times = interleaved({"compiled": run, "eager": step(potential, graph)}, how.turns, f"{preset}, compiled")
         found = ratios(times["compiled"], times["eager"])
         row = {"row": "compiled", "case": f"{preset}, {case}", "against": "plain step", "target": 0.6}
         yield row | {"note": f"{paid_back(took, found['wall'])} steps", **found}
@@ -129,20 +130,20 @@ def paid_back(took: Sequence[float], found: Mapping[str, float]) -> str:
     return f"compiled in {took[0]:.0f} s, {took[1]:.0f} s when cached; {pays(took, saved)}"
 
 
-def calculators(preset: str, turns: int, dtype: str, *, quick: bool) -> Iterator[dict[str, Any]]:
+def calculators(preset: str, how: How, *, quick: bool) -> Iterator[dict[str, Any]]:
     """Rows of the ASE calculator against upstream's: energy + forces of 64 to 512 atoms, positions new at each call.
 
     If ``quick``, at one size both are compiled too, NequIP's and Allegro's by nequip's own AOTInductor.
     """
-    potential = bare(preset, ["Ag"], dtype).requires_grad_(False)  # as one read from a file
-    ours, theirs = ScalarFidCalculator(potential, dtype=dtype), upstream_calculator(potential)
+    potential = bare(preset, ["Ag"], how).requires_grad_(False)  # as one read from a file
+    ours, theirs = ScalarFidCalculator(potential, how.dtype, how.device), upstream_calculator(potential)
     name = type(theirs).__name__
     for n in (4, 6, 8):
         sides = {"ours": ours, name: theirs}
         if quick and n == COMPILED:
-            took, sides["ours, compiled"] = _compiled_calculator(potential, dtype, silver(n))
+            took, sides["ours, compiled"] = _compiled_calculator(potential, how, silver(n))
             sides |= _compiled_upstream(potential, f"{name}, compiled")
-        times = _in_turns(sides, silver(n), turns, AGREE[dtype])
+        times = _in_turns(sides, silver(n), how)
         row = {"row": "calculator", "case": f"{preset}, {n**3} Ag"}
         yield row | {"against": name, "target": 1.0, **ratios(times.pop("ours"), times[name])}
         compiled = times.pop("ours, compiled", None)
@@ -152,16 +153,16 @@ def calculators(preset: str, turns: int, dtype: str, *, quick: bool) -> Iterator
             yield row | words | {"note": f"{paid_back(took, found['wall'])} calls", **found}
 
 
-def _compiled_calculator(potential: Potential, dtype: str, atoms: Atoms) -> tuple[list[float], Calculator]:
+def _compiled_calculator(potential: Potential, how: How, atoms: Atoms) -> tuple[list[float], Calculator]:
     """Our compiled calculator, and the seconds of its first call (:func:`compiling`)."""
     return compiling(
-        lambda: ScalarFidCalculator(potential, dtype=dtype, compile=True),
+        lambda: ScalarFidCalculator(potential, how.dtype, how.device, compile=True),
         lambda calculator: calculator.get_forces(atoms),
     )
 
 
-def _in_turns(sides: dict[str, Calculator], atoms: Atoms, turns: int, agree: float) -> dict[str, Times]:
-    """Times of calculators whose forces agree within ``agree`` eV/Å.
+def _in_turns(sides: dict[str, Calculator], atoms: Atoms, how: How) -> dict[str, Times]:
+    """Times of calculators whose forces agree (:data:`AGREE`).
 
     Raises:
         ScalarFidError: they do not.
@@ -169,10 +170,10 @@ def _in_turns(sides: dict[str, Calculator], atoms: Atoms, turns: int, agree: flo
     forces = {side: calculator.get_forces(atoms) for side, calculator in sides.items()}
     for side, found in forces.items():
         apart = np.abs(found - forces["ours"]).max()
-        if not apart < agree:
+        if not apart < AGREE[how.dtype]:
             raise ScalarFidError(f"Forces of {side} and ours on {len(atoms)} atoms differ by {apart:.3g} eV/Å.")
     calls = {side: _moving(calculator, atoms.copy()) for side, calculator in sides.items()}
-    return interleaved(calls, turns, f"{len(atoms)} atoms", warm_up=2)
+    return interleaved(calls, how.turns, f"{len(atoms)} atoms", warm_up=2)
 
 
 def _moving(calculator: Calculator, atoms: Atoms) -> Callable[[], Any]:
@@ -188,20 +189,20 @@ def _moving(calculator: Calculator, atoms: Atoms) -> Callable[[], Any]:
 
 def upstream_calculator(potential: Potential) -> Calculator:
     """The calculator of the backbone's own package on the same weights."""
-    numbers = potential.config
     with isolated(dtype=next(potential.parameters()).dtype, seed=0):
-        if numbers["backbone"]["name"] == "mace":
-            return _mace_calculator(copy.deepcopy(potential.backbone.model), numbers)
-        return _nequip_calculator(potential, numbers)
+        if potential.config["backbone"]["name"] == "mace":
+            return _mace_calculator(potential)
+        return _nequip_calculator(potential)
 
 
-def _mace_calculator(model: torch.nn.Module, numbers: dict[str, Any]) -> Calculator:
+def _mace_calculator(potential: Potential) -> Calculator:
     from mace.calculators import MACECalculator  # noqa: PLC0415 - one of the optional packages
 
-    return MACECalculator(models=[model.eval()], device="cpu", default_dtype=numbers["dtype"])
+    model, dtype = copy.deepcopy(potential.backbone.model).eval(), potential.config["dtype"]
+    return MACECalculator(models=[model], device=str(potential.e0.device), default_dtype=dtype)
 
 
-def _nequip_calculator(potential: Potential, numbers: dict[str, Any]) -> Calculator:
+def _nequip_calculator(potential: Potential) -> Calculator:
     from nequip.data.transforms import (  # noqa: PLC0415 - one of the optional packages
         ChemicalSpeciesToAtomTypeMapper,
         NeighborListTransform,
@@ -210,13 +211,14 @@ def _nequip_calculator(potential: Potential, numbers: dict[str, Any]) -> Calcula
     from nequip.utils.global_state import set_global_state  # noqa: PLC0415
 
     set_global_state()
+    numbers, device = potential.config, potential.e0.device
     options = nequip_model(numbers)
     module, _, builder = options.pop("_target_").rpartition(".")
     model = getattr(import_module(module), builder)(seed=0, **options)
     model.load_state_dict(potential.native_state())
     names = options["type_names"]
     transforms = [ChemicalSpeciesToAtomTypeMapper(names), NeighborListTransform(numbers["cutoff"])]
-    return NequIPCalculator(model.eval().requires_grad_(False), "cpu", transforms=transforms)
+    return NequIPCalculator(model.to(device).eval().requires_grad_(False), device, transforms=transforms)
 
 
 def _compiled_upstream(potential: Potential, name: str) -> dict[str, Calculator]:
@@ -225,21 +227,22 @@ def _compiled_upstream(potential: Potential, name: str) -> dict[str, Calculator]
         return {}
     from nequip.integrations.ase import NequIPCalculator  # noqa: PLC0415 - one of the optional packages
 
+    device = potential.e0.device
     with tempfile.TemporaryDirectory() as folder:
         write_checkpoint(potential, Path(folder) / "model.ckpt")
         line = [script("nequip-compile"), "model.ckpt", "model.nequip.pt2"]
-        line += ["--mode", "aotinductor", "--device", "cpu", "--target", "ase"]
+        line += ["--mode", "aotinductor", "--device", device.type, "--target", "ase"]
         subprocess.run(line, cwd=folder, check=True, capture_output=True)  # noqa: S603 - beside this Python
         file = Path(folder) / "model.nequip.pt2"
-        return {name: NequIPCalculator.from_compiled_model(str(file), "cpu", chemical_species_to_atom_type_map=True)}
+        return {name: NequIPCalculator.from_compiled_model(str(file), device, chemical_species_to_atom_type_map=True)}
 
 
-def atoms(preset: str, turns: int, dtype: str) -> Iterator[dict[str, Any]]:
+def atoms(preset: str, how: How) -> Iterator[dict[str, Any]]:
     """Rows of the time per atom of 32 to 2048 atoms, against that of 256."""
-    calculator = ScalarFidCalculator(bare(preset, ["Ag"], dtype), dtype=dtype)
+    calculator = ScalarFidCalculator(bare(preset, ["Ag"], how), how.dtype, how.device)
     sizes = {4 * n**3: silver(n, cubic=True) for n in (2, 4, 6, 8)}
     calls = {str(size): _moving(calculator, frame) for size, frame in sizes.items()}
-    times = interleaved(calls, turns, f"{preset}, atoms", warm_up=1)
+    times = interleaved(calls, how.turns, f"{preset}, atoms", warm_up=1)
     for size in sizes:
         row = {"row": "per atom", "case": f"{preset}, {size} Ag", "against": "256 Ag", "target": 1.15}
         yield row | ratios(times[str(size)] / size, times["256"] / 256)

@@ -3,9 +3,9 @@
     python stopwatch.py TELL ASK STEPS -m scalarfid.train …      python stopwatch.py TELL ASK STEPS bin/mace_run_train …
 
 It knows nothing of the trainer: torch calls back after every step of any optimiser. At each stop a line of JSON with
-wall and processor time in seconds since the last one (at first: since the process began) and the peak of resident
-memory in bytes goes to the file descriptor TELL, and a byte is awaited on ASK. A file of its own, run by its path, so
-that nothing of this package is loaded into another's trainer.
+wall and processor time in seconds since the last one (at first: since the process began) and the peak of memory in
+bytes (of the GPU if it computes on one, else resident) goes to the file descriptor TELL, and a byte is awaited on ASK.
+A file of its own, run by its path, so that nothing of this package is loaded into another's trainer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ import time
 
 
 def peak() -> int:
-    """Most resident memory so far in bytes. Linux's ``ru_maxrss`` begins with that of the process that started us."""
+    """Most memory so far in bytes. Linux's ``ru_maxrss`` begins with that of the process that started us."""
+    import torch  # noqa: PLC0415 - its import is timed too
+
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_reserved()
     if sys.platform != "linux":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     with open("/proc/self/status") as status:
@@ -28,12 +32,15 @@ def peak() -> int:
 
 def watch(tell: int, ask: int, steps: int, began: float) -> None:
     """Stop after the first of every ``steps`` optimiser steps."""
-    from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: PLC0415 - its import is timed too
+    import torch  # noqa: PLC0415 - its import is timed too
+    from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: PLC0415
 
     state = {"step": 0, "wall": began, "processor": 0.0}
 
     def stop(*_: object) -> None:
         if state["step"] % steps == 0:
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             times = {"wall": time.time() - state["wall"], "processor": time.process_time() - state["processor"]}
             os.write(tell, json.dumps({**times, "peak": peak()}).encode() + b"\n")
             if not os.read(ask, 1):

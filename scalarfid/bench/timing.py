@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -16,6 +18,15 @@ CLOCKS = ("wall", "processor")
 WARM_UP = 3
 Times = NDArray[np.float64]
 """Wall and processor time in seconds, [turns, 2]."""
+
+
+@dataclass(frozen=True)
+class How:
+    """Timed turns of every arm, precision and device of what they compute with."""
+
+    turns: int
+    dtype: str
+    device: torch.device
 
 
 def interleaved(arms: Mapping[str, Callable[[], Any]], turns: int, label: str, *, warm_up: int = WARM_UP) -> dict:
@@ -34,6 +45,8 @@ def interleaved(arms: Mapping[str, Callable[[], Any]], turns: int, label: str, *
         for name in rng.permutation(names):
             wall, processor = time.perf_counter(), time.process_time()
             arms[name]()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             if turn >= 0:
                 times[name].append((time.perf_counter() - wall, time.process_time() - processor))
     return {name: np.array(values) for name, values in times.items()}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
+import torch
 import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -35,6 +36,7 @@ class Case:
     """One comparison: configuration, data, the folder that holds ``train.xyz`` and ``val.xyz`` for upstream."""
 
     epochs: int
+    device: torch.device
     cfg: dict[str, Any]
     dataset: Dataset
     folder: Path
@@ -65,13 +67,13 @@ def words(preset: str, epochs: int) -> list[str]:
     return [f"backbone={preset}", "probe=none", *data, "model.zbl=false", *training]
 
 
-def make_case(preset: str, epochs: int, folder: Path) -> Case:
+def make_case(preset: str, epochs: int, folder: Path, device: torch.device) -> Case:
     """Compose the configuration, load the data and write the frames where upstream's trainers read them."""
     cfg = OmegaConf.to_container(compose(words(preset, epochs)), resolve=True) | {"preset": preset}
     dataset = load(cfg["dataset"], cutoff=cfg["model"]["cutoff"])
     for split in ("train", "val"):
         ase.io.write(folder / f"{split}.xyz", [frame(graph) for graph in getattr(dataset, split)], format="extxyz")
-    return Case(epochs, cfg, dataset, folder)
+    return Case(epochs, device, cfg, dataset, folder)
 
 
 def frame(graph: Any) -> Atoms:
@@ -85,7 +87,7 @@ def frame(graph: Any) -> Atoms:
 
 def ours(case: Case, seed: int) -> list[str]:
     """Command of ``scalarfid.train``; the run lies in ``runs`` in the case's folder."""
-    place = [f"run.root={case.folder / 'runs'}", "run.device=cpu", "run.threads=1", "run.progress=false"]
+    place = [f"run.root={case.folder / 'runs'}", f"run.device={case.device}", "run.threads=1", "run.progress=false"]
     return ["-m", "scalarfid.train", *words(case.preset, case.epochs), f"seed={seed}", *place]
 
 
@@ -110,7 +112,7 @@ def mace(case: Case, seed: int, folder: Path) -> list[str]:
     """``mace_run_train``; its best checkpoint holds averaged weights."""
     numbers, sizes = case.numbers, case.numbers["backbone"]
     options = {
-        "name": "fair", "seed": seed, "work_dir": folder, "model": "ScaleShiftMACE", "device": "cpu",
+        "name": "fair", "seed": seed, "work_dir": folder, "model": "ScaleShiftMACE", "device": case.device.type,
         "train_file": case.folder / "train.xyz", "valid_file": case.folder / "val.xyz",
         "energy_key": "REF_energy", "forces_key": "REF_forces", "E0s": numbers["e0"], "default_dtype": "float32",
         "num_channels": sizes["channels"], "max_L": sizes["hidden_l"], "max_ell": sizes["l_max"],
@@ -150,7 +152,8 @@ def nequip_config(case: Case, seed: int, folder: Path) -> dict[str, Any]:
         "data": nequip_data(case, seed),
         "trainer": {
             "_target_": "lightning.Trainer",
-            "accelerator": "cpu",
+            "accelerator": "cpu" if case.device.type == "cpu" else "gpu",
+            "devices": 1,
             "max_epochs": case.epochs,
             "enable_progress_bar": False,
             "logger": False,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from scalarfid.bench.timing import CLOCKS, Times, pays, ratio, ratios
+from scalarfid.bench.timing import CLOCKS, How, Times, pays, ratio, ratios
 from scalarfid.bench.trainers import BATCH, FRAMES, Case, compiled, make_case, ours, upstream
 from scalarfid.errors import ScalarFidError
 from scalarfid.memory import HUGE_PAGES
@@ -75,16 +75,16 @@ class Trainer:
         os.close(self.ask)
 
 
-def measured(preset: str, epochs: int, starts: int, *, quick: bool) -> Iterator[dict[str, Any]]:
+def measured(preset: str, how: How, starts: int, *, quick: bool) -> Iterator[dict[str, Any]]:
     """Rows ``epoch`` (compiled too if ``quick``), ``start`` and ``memory`` of a preset."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        case = make_case(preset, epochs + 2, Path(folder))
+        case = make_case(preset, how.turns + 2, Path(folder), how.device)
         began = [_starts(case, seed) for seed in range(1, starts)]
         sides = (ours, upstream, compiled) if quick else (ours, upstream)
         trainers = [stack.enter_context(Trainer(side(case, 0), case.folder)) for side in sides]
         first = [trainer.wait() for trainer in trainers]
         began.append(first[:2])
-        turns = [[trainer.epoch() for trainer in trainers] for _ in range(epochs)]
+        turns = [[trainer.epoch() for trainer in trainers] for _ in range(how.turns)]
         again = _first(case, compiled, 1)["wall"] if quick else None
     row = {"case": f"{preset}, ethanol", "against": TRAINERS[case.backbone]}
     mine, theirs, *faster = _times(turns)

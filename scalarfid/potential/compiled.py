@@ -35,7 +35,7 @@ SHARE = 0.05
 """Of a training's batches, which makes a size worth compiling."""
 WASTE = 1.5
 """A batch is padded to a larger size that is compiled anyway, if that has at most so many times its edges."""
-TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
+TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
 """Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
 Sizes = tuple[int, int, int]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn.functional import huber_loss
 
 from scalarfid.errors import ScalarFidError
@@ -53,9 +53,23 @@ def in_stage_two(settings: Settings, epoch: int) -> bool:
 
 
 def total_loss(elements: Mapping[str, Tensor], weighting: Mapping[str, float]) -> Tensor:
-    """Σ_k w_k ⟨loss_k⟩, each mean over the labelled elements of the batch; a label that is absent adds nothing."""
-    terms = [weighting[k] * (v.mean() if v.numel() else v.sum()) for k, v in elements.items() if weighting[k] > 0]
+    """Σ_k w_k ⟨loss_k⟩, each mean over the labelled elements of the batch; a label that is absent adds nothing.
+
+    Where processes share a batch, the mean of their losses is that of the whole batch, however it is divided.
+    """
+    used = {label: values for label, values in elements.items() if weighting[label] > 0}
+    terms = [weighting[k] * v.sum() / (n or 1) for (k, v), n in zip(used.items(), _counts(used.values()), strict=True)]
     return torch.stack(terms).sum()
+
+
+def _counts(elements: Collection[Tensor]) -> list[float]:
+    """Number of elements of each tensor; where processes share a batch, on average over them."""
+    counts = [float(values.numel()) for values in elements]
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return counts
+    shared = torch.tensor(counts, device=next(iter(elements)).device)
+    distributed.all_reduce(shared)
+    return (shared / distributed.get_world_size()).tolist()
 
 
 def weighted(raw: Mapping[str, float], weighting: Mapping[str, float]) -> dict[str, float]:

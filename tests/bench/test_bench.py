@@ -64,7 +64,7 @@ def test_the_last_committed_ratio_stands_beside_the_new_one(tmp_path):
     assert bench._last_committed(tmp_path / "elsewhere" / "bench.json") == []
 
 
-@pytest.mark.parametrize("word", ["rows=epochs", "turn=3"])
+@pytest.mark.parametrize("word", ["rows=epochs", "turn=3", "turns=many", "turns=0", "device=tpu", "device=cuda:99"])
 def test_bad_words_are_one_line(word, tmp_path, capfd):
     assert bench.main([word, f"out={tmp_path / 'bench'}"]) == 2
     assert capfd.readouterr().err.count("error: ") == 1

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -108,6 +112,29 @@ def test_a_compiled_calculator_serves_a_potential_that_can_be_trained_further(ba
     forces = [ScalarFidCalculator(potential, compile=quick).get_forces(atoms) for quick in (False, True)]
     assert "Not compiled" not in caplog.text
     assert forces[1] == pytest.approx(forces[0], abs=1e-9)
+
+
+CACHED = """
+import json
+from ase.build import molecule
+from potentials import tiny
+from scalarfid.calculator import ScalarFidCalculator
+from torch._dynamo.utils import counters
+ScalarFidCalculator(tiny("nequip", "pan+pgs"), compile=True).get_forces(molecule("CH3CH2OH"))
+print(json.dumps(counters["aot_autograd"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_another_process_finds_what_was_compiled(tmp_path):
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    line = [sys.executable, "-c", CACHED]
+    for missed in (True, False):
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+        found = json.loads(done.stdout)
+        assert bool(found.get("autograd_cache_miss")) == missed
+        assert bool(found.get("autograd_cache_hit")) != missed
 
 
 @pytest.mark.slow

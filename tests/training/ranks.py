@@ -30,7 +30,7 @@ class Loss(nn.Module):
 
 
 def fitting(root, backbone):
-    """A perturbed potential in float64 and four frames of one size."""
+    """A perturbed potential in float64 and three frames, which two processes cannot divide evenly."""
     words = overrides(root, f"backbone={backbone}", "training.loss=mse", "model.dtype=float64")
     config = to_plain(compose(words))
     dataset = load(config["dataset"], cutoff=config["model"]["cutoff"])
@@ -40,7 +40,7 @@ def fitting(root, backbone):
         for parameter in potential.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
     batches = EpochBatches(dataset.train, config["seed"], 4)
-    return Fitting(potential, config["training"], batches, dataset.labels), dataset.train[:4]
+    return Fitting(potential, config["training"], batches, dataset.labels), dataset.train[:3]
 
 
 def gradients(module, loss):
