@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import ceil
 from operator import ge, itemgetter
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +36,8 @@ SHARE = 0.05
 """Of a training's batches, which makes a size worth compiling."""
 WASTE = 1.5
 """A batch is padded to a larger size that is compiled anyway, if that has at most so many times its edges."""
+SPARE = 1.05
+"""Where nobody knows what comes, a size has room for so many times the edges: those of moving atoms come and go."""
 TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
 """Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
 Sizes = tuple[int, int, int]
@@ -90,12 +93,13 @@ class Compiled:
         if self.chosen is not None:
             return holding(self.chosen, counts)
         used = {key[0] for key in self._functions if key[1:] == kind}
-        if padded_sizes(counts) in used or len(used) < MOST:
-            return padded_sizes(counts)
-        if not self._full:
+        found = holding(used, counts)
+        if found is None and len(used) < MOST:
+            return roomy(counts)
+        if found is None and not self._full:
             self._full = True
-            log.info("%d sizes are compiled; further ones are padded to these or computed without.", MOST)
-        return holding(used, counts)
+            log.info("%d sizes are compiled; what fits into none of them is computed without.", MOST)
+        return found
 
     def _prepare(self, key: tuple[Any, ...], tensors: list[Tensor], batch: Batch) -> bool:
         """Compile for a size and compare; on failure say why and stop compiling."""
@@ -193,6 +197,12 @@ def padded_sizes(counts: Sizes) -> Sizes:
     return rounded(atoms + 2), rounded(edges), rounded(frames + 1)
 
 
+def roomy(counts: Sizes) -> Sizes:
+    """Sizes for a calculator, tighter than :func:`padded_sizes`: its atoms stay, their edges come and go."""
+    atoms, edges, frames = counts
+    return 8 * ceil((atoms + 2) / 8), 8 * ceil(max(SPARE * edges, 1) / 8), frames + 1
+
+
 def recurring(batches: Iterable[Sizes]) -> set[Sizes]:
     """Sizes that at least :data:`SHARE` of the batches have."""
     found = Counter(map(padded_sizes, batches))
@@ -201,9 +211,10 @@ def recurring(batches: Iterable[Sizes]) -> set[Sizes]:
 
 def holding(chosen: Iterable[Sizes], counts: Sizes) -> Sizes | None:
     """The smallest of these sizes with room for a batch and at most :data:`WASTE` times its edges; None if none has."""
-    least = padded_sizes(counts)
-    roomy = [sizes for sizes in chosen if all(map(ge, sizes, least)) and sizes[1] <= WASTE * least[1]]
-    return min(roomy, key=itemgetter(1, 0, 2), default=None)
+    atoms, edges, frames = counts
+    least, most = (atoms + 2, edges, frames + 1), WASTE * rounded(edges)
+    found = [sizes for sizes in chosen if all(map(ge, sizes, least)) and sizes[1] <= most]
+    return min(found, key=itemgetter(1, 0, 2), default=None)
 
 
 def rounded(count: int) -> int:

@@ -25,6 +25,7 @@ from scalarfid.potential.compiled import (
     padded,
     padded_sizes,
     recurring,
+    roomy,
     rounded,
     traced,
 )
@@ -89,7 +90,7 @@ def test_compiled_it_gives_the_same_outputs_and_gradients_and_serves_smaller_bat
         for a, b in zip(gradients(compiled, graph, potential), gradients(potential, graph, potential), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
     assert compiled.works
-    assert len(compiled._functions) == 1  # two frames or three are padded to eight
+    assert len(compiled._functions) == 1  # two frames are padded to the size of three
     assert_conservative(compiled, graph)
 
 
@@ -164,6 +165,16 @@ def test_a_batch_is_padded_to_the_smallest_compiled_size_if_that_wastes_little()
     assert holding({large}, (60, 400, 5)) == large
     assert holding({large, small}, (60, 100, 5)) is None  # four times its edges
     assert holding({large, small}, (200, 400, 5)) is None  # more atoms
+
+
+def test_a_size_for_moving_atoms_is_tight_and_has_room_for_a_few_edges_more():
+    for counts in ((1, 0, 1), (2, 2, 1), (9, 72, 1), (216, 6302, 1), (72, 600, 8)):
+        atoms, edges, frames = sizes = roomy(counts)
+        assert holding({sizes}, counts) == sizes
+        assert holding({sizes}, (counts[0], int(1.05 * counts[1]), counts[2])) == sizes
+        assert atoms < counts[0] + 2 + 8
+        assert counts[1] < edges < 1.05 * counts[1] + 9
+        assert frames == counts[2] + 1
 
 
 def test_it_says_how_many_batches_it_compiles_for_and_that_there_are_none(caplog):
