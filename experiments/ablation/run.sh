@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
 # ones go on. All cells of a set are trained by the code of one commit, so that they may be compared.
-# Usage: experiments/ablation/run.sh [step …]   steps: ethanol ag si parts lif others aspirin reference (all); JOBS=2 trains two at a time
+# Usage: experiments/ablation/run.sh [step …]   JOBS=2 trains two at a time
+# Steps: ethanol ag si parts-si parts-ag parts-ethanol lif others aspirin reference (all).
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -40,7 +41,12 @@ cells() {
   local three="none mlp pan+pgs"
   case $1 in
     ethanol | ag | si) grid "${1/ethanol/rmd17_ethanol}" mace_small "0 1 2 3 4" "$three" ;;
-    parts) grid "ag rmd17_ethanol si" mace_small "0 1 2 3 4" "mlp_pan pan mlp_pgs pgs" ;;
+    parts-*)
+      set=${1#parts-}
+      for seeds in "0 1 2" "3 4"; do for probes in "pan pgs" "mlp_pan mlp_pgs"; do
+        grid "${set/ethanol/rmd17_ethanol}" mace_small "$seeds" "$probes"
+      done; done
+      ;;
     lif) grid lif mace_small "0 1 2 3 4" "$three" ;;
     others) grid "rmd17_ethanol ag" "nequip_small allegro_small" "0 1 2" "$three" ;;
     aspirin) grid rmd17_aspirin mace_small "0 1 2 3 4" "$three" ;;
@@ -53,7 +59,7 @@ for commit in $(commit_of ag) $(commit_of rmd17_ethanol) $(commit_of others); do
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
 mkdir -p "$here/cells"
-[ $# -gt 0 ] || set -- ethanol ag si parts lif others aspirin reference
+[ $# -gt 0 ] || set -- ethanol ag si parts-si parts-ag parts-ethanol lif others aspirin reference
 for step in "$@"; do
   # shellcheck disable=SC2016
   cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||

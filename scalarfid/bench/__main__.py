@@ -11,7 +11,7 @@ Our trainer also sums the errors of its training batches, which the others do no
 Words are key=value:
 
 rows        of epoch (with start and memory), answer, probes, compiled (steps; with epoch and calculator those compiled
-            too: a minute or more for each), calculator, atoms (all)
+            too: a minute or more for each), calculator, atoms, frames (all)
 backbones   presets of conf/backbone (mace_small,nequip_small,allegro_small)
 probed      presets for the rows of probes (mace,nequip,allegro)
 turns       timed turns of every arm; 3 starts of every trainer (11)
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from scalarfid.bench.timing import How
 
 DEFAULTS = {
-    "rows": "epoch,answer,probes,compiled,calculator,atoms",
+    "rows": "epoch,answer,probes,compiled,calculator,atoms,frames",
     "backbones": "mace_small,nequip_small,allegro_small",
     "probed": "mace,nequip,allegro",
     "turns": "11",
@@ -61,6 +61,7 @@ TITLES = {
     "compiled": "Compiled training step",
     "calculator": "ASE calculator, energy + forces",
     "per atom": "Time per atom",
+    "frames": "Many frames in batches, energy + forces",
 }
 
 
@@ -118,6 +119,8 @@ def _rows(chosen: Sequence[str], options: Mapping[str, str], how: How) -> Iterat
             yield from inference.calculators(preset, how, quick=quick)
         if "atoms" in chosen:
             yield from inference.atoms(preset, how)
+        if "frames" in chosen:
+            yield from inference.frames(preset, how)
     for preset in options["probed"].split(",") if "probes" in chosen else ():
         yield from inference.probes(preset, how)
 

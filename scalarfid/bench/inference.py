@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from scalarfid.data import build_graph, joined
 from scalarfid.errors import ScalarFidError
 from scalarfid.export import nequip_model, write_checkpoint
 from scalarfid.flops import count_flops
+from scalarfid.physics.surface import OfCalculator, OfPotential
 from scalarfid.potential import Potential, faster
 
 AGREE = {"float32": 1e-3, "float64": 1e-9}
@@ -69,12 +71,17 @@ def step(potential: Potential, graph: Batch, compute: Callable[..., Any] | None 
     return run
 
 
+def rattled(atoms: Atoms, number: int) -> list[Atoms]:
+    """So many rattled copies."""
+    copies = [atoms.copy() for _ in range(number)]
+    for seed, copy_ in enumerate(copies):
+        copy_.rattle(0.05, seed=seed)
+    return copies
+
+
 def ethanols(cutoff: float = 5.0) -> Batch:
     """Five rattled ethanol molecules, 360 edges."""
-    frames = [molecule("CH3CH2OH") for _ in range(5)]
-    for seed, atoms in enumerate(frames):
-        atoms.rattle(0.05, seed=seed)
-    return joined([build_graph(atoms, cutoff) for atoms in frames])
+    return joined([build_graph(atoms, cutoff) for atoms in rattled(molecule("CH3CH2OH"), 5)])
 
 
 def probes(preset: str, how: How) -> Iterator[dict[str, Any]]:
@@ -246,3 +253,14 @@ def atoms(preset: str, how: How) -> Iterator[dict[str, Any]]:
     for size in sizes:
         row = {"row": "per atom", "case": f"{preset}, {size} Ag", "against": "256 Ag", "target": 1.15}
         yield row | ratios(times[str(size)] / size, times["256"] / 256)
+
+
+def frames(preset: str, how: How) -> Iterator[dict[str, Any]]:
+    """Rows of many frames in batches, as scans and phonons ask for them, against one by one by our ASE calculator."""
+    for many, atoms in ((100, molecule("CH3CH2OH")), (50, bulk("Ag", a=4.09, cubic=True) * 2)):
+        surface = OfPotential(bare(preset, sorted(set(atoms.symbols)), how))
+        single, asked = OfCalculator(surface.calculator()), rattled(atoms, many)
+        calls = {"batched": partial(surface, asked), "single": partial(single, asked)}
+        times = interleaved(calls, how.turns, f"{preset}, frames", warm_up=1)
+        row = {"row": "frames", "case": f"{preset}, {many} × {atoms.symbols}", "against": "one by one", "target": 0.1}
+        yield row | ratios(times["batched"], times["single"])
