@@ -27,7 +27,7 @@ from rich.table import Table
 from torch_geometric.data import Batch
 
 import scalarfid
-from scalarfid.bench.inference import evaluation, silver, step
+from scalarfid.bench.steps import evaluation, silver, step
 from scalarfid.bench.timing import CLOCKS, interleaved, ratios
 from scalarfid.config import compose
 from scalarfid.data import build_graph

@@ -105,7 +105,7 @@ def measured(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def _rows(chosen: Sequence[str], options: Mapping[str, str], how: How) -> Iterator[dict[str, Any]]:
-    from scalarfid.bench import inference, training  # noqa: PLC0415 - import upstream packages
+    from scalarfid.bench import calculators, steps, training  # noqa: PLC0415 - import upstream packages
 
     quick = "compiled" in chosen
     if "answer" in chosen:
@@ -114,15 +114,15 @@ def _rows(chosen: Sequence[str], options: Mapping[str, str], how: How) -> Iterat
         if "epoch" in chosen:
             yield from training.measured(preset, how, STARTS, quick=quick)
         if quick:
-            yield from inference.compiled(preset, how)
+            yield from steps.compiled(preset, how)
         if "calculator" in chosen:
-            yield from inference.calculators(preset, how, quick=quick)
+            yield from calculators.calculators(preset, how, quick=quick)
         if "atoms" in chosen:
-            yield from inference.atoms(preset, how)
+            yield from calculators.atoms(preset, how)
         if "frames" in chosen:
-            yield from inference.frames(preset, how)
+            yield from calculators.frames(preset, how)
     for preset in options["probed"].split(",") if "probes" in chosen else ():
-        yield from inference.probes(preset, how)
+        yield from steps.probes(preset, how)
 
 
 def taken() -> dict[str, Any]:
