@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cells=$root/experiments/ablation/cells
-commit=2c72fc0
+commit=ffb8408
 code=$root/runs/code-$commit
 python=${PYTHON:-$root/.venv/bin/python}
 export OMP_NUM_THREADS=1
