@@ -35,7 +35,7 @@ COMPILED = 6
 def calculators(preset: str, how: How, *, quick: bool) -> Iterator[dict[str, Any]]:
     """Rows of the ASE calculator against upstream's: energy + forces of 64 to 512 atoms, positions new at each call.
 
-    If ``quick``, at one size both are compiled too, NequIP's and Allegro's by nequip's own AOTInductor.
+    If ``quick``, at one size both are compiled too.
     """
     potential = bare(preset, ["Ag"], how).requires_grad_(False)  # as one read from a file
     ours, theirs = ScalarFidCalculator(potential, how.dtype, how.device), upstream_calculator(potential)
@@ -89,19 +89,19 @@ def _moving(calculator: Calculator, atoms: Atoms) -> Callable[[], Any]:
     return run
 
 
-def upstream_calculator(potential: Potential) -> Calculator:
-    """The calculator of the backbone's own package on the same weights."""
+def upstream_calculator(potential: Potential, **options: Any) -> Calculator:
+    """The calculator of the backbone's own package on the same weights; options are those of ``MACECalculator``."""
     with isolated(dtype=next(potential.parameters()).dtype, seed=0):
         if potential.config["backbone"]["name"] == "mace":
-            return _mace_calculator(potential)
+            return _mace_calculator(potential, **options)
         return _nequip_calculator(potential)
 
 
-def _mace_calculator(potential: Potential) -> Calculator:
+def _mace_calculator(potential: Potential, **options: Any) -> Calculator:
     from mace.calculators import MACECalculator  # noqa: PLC0415 - one of the optional packages
 
     model, dtype = copy.deepcopy(potential.backbone.model).eval(), potential.config["dtype"]
-    return MACECalculator(models=[model], device=str(potential.e0.device), default_dtype=dtype)
+    return MACECalculator(models=[model], device=str(potential.e0.device), default_dtype=dtype, **options)
 
 
 def _nequip_calculator(potential: Potential) -> Calculator:
@@ -124,9 +124,9 @@ def _nequip_calculator(potential: Potential) -> Calculator:
 
 
 def _compiled_upstream(potential: Potential, name: str) -> dict[str, Calculator]:
-    """NequIP's or Allegro's calculator of the same weights, compiled by ``nequip-compile``; MACE has none."""
+    """Upstream's of the same weights, compiled: MACE's by torch at its first call, others by ``nequip-compile``."""
     if potential.config["backbone"]["name"] == "mace":
-        return {}
+        return {name: upstream_calculator(potential, compile_mode="default")}
     from nequip.integrations.ase import NequIPCalculator  # noqa: PLC0415 - one of the optional packages
 
     device = potential.e0.device
