@@ -92,6 +92,8 @@ def measured(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         raise ScalarFidError(f"No rows {sorted(unknown)[0]!r}; there are {DEFAULTS['rows']}.")
     if not turns.isdecimal() or int(turns) == 0:
         raise ScalarFidError(f"turns={turns} is not a number of turns; give turns=11, say.")
+    if options["device"] not in ("cpu", "cuda"):
+        raise ScalarFidError(f"device={options['device']} is not a choice; there are cpu and the first GPU, cuda.")
     import torch  # noqa: PLC0415 - --help does without
 
     from scalarfid.bench.timing import How  # noqa: PLC0415
