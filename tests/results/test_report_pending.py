@@ -28,8 +28,8 @@ def table(text, title):
 
 
 STATES = {
-    "interrupted": {"state": "running", "host": "elsewhere", "pid": 1, "heartbeat": time.time() - 6 * 3600, "epoch": 7},
-    "running": {"state": "running", "host": "elsewhere", "pid": 1, "heartbeat": time.time() + 600, "epoch": 7},
+    "interrupted": {"state": "running", "host": "elsewhere", "pid": 1, "silent_for": 6 * 3600, "epoch": 7},
+    "running": {"state": "running", "host": "elsewhere", "pid": 1, "silent_for": 0, "epoch": 7},
     "failed": {"state": "failed", "error": "Traceback:\n  line\nValueError: loss is nan\n", "epoch": 7},
     "finished, without summary.json": {"state": "finished", "epoch": 7},
 }
@@ -38,7 +38,10 @@ STATES = {
 @pytest.mark.parametrize("state", STATES)
 def test_the_state_of_an_unfinished_run_is_that_of_its_process(folder, state):
     lost = cell(folder, "pan+pgs", 1)
-    (lost.parent / "status.json").write_text(json.dumps(STATES[state]))
+    status = dict(STATES[state])
+    if "silent_for" in status:
+        status["heartbeat"] = time.time() - status.pop("silent_for")
+    (lost.parent / "status.json").write_text(json.dumps(status))
     lost.unlink()
     error = "ValueError: loss is nan" if state == "failed" else ""
     assert table(report(folder), "Unfinished") == [[lost.parent.name, state, "7", error]]
