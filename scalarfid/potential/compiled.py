@@ -191,16 +191,22 @@ def _join(graph: fx.Graph) -> None:
     graph.eliminate_dead_code()
 
 
-def padded_sizes(counts: Sizes) -> Sizes:
-    """Sizes with room for a batch of so many atoms, edges and frames: two atoms and a frame more, for padded edges."""
+def needed(counts: Sizes) -> Sizes:
+    """Least sizes for a batch of so many atoms, edges and frames: two atoms and a frame more, for padded edges."""
     atoms, edges, frames = counts
-    return rounded(atoms + 2), rounded(edges), rounded(frames + 1)
+    return atoms + 2, edges, frames + 1
+
+
+def padded_sizes(counts: Sizes) -> Sizes:
+    """Sizes of :func:`needed`, each rounded up to one of few."""
+    atoms, edges, frames = needed(counts)
+    return rounded(atoms), rounded(edges), rounded(frames)
 
 
 def roomy(counts: Sizes) -> Sizes:
     """Sizes for a calculator, tighter than :func:`padded_sizes`: its atoms stay, their edges come and go."""
-    atoms, edges, frames = counts
-    return 8 * ceil((atoms + 2) / 8), 8 * ceil(max(SPARE * edges, 1) / 8), frames + 1
+    atoms, edges, frames = needed(counts)
+    return 8 * ceil(atoms / 8), 8 * ceil(max(SPARE * edges, 1) / 8), frames
 
 
 def recurring(batches: Iterable[Sizes]) -> set[Sizes]:
@@ -211,8 +217,8 @@ def recurring(batches: Iterable[Sizes]) -> set[Sizes]:
 
 def holding(chosen: Iterable[Sizes], counts: Sizes) -> Sizes | None:
     """The smallest of these sizes with room for a batch and at most :data:`WASTE` times its edges; None if none has."""
-    atoms, edges, frames = counts
-    least, most = (atoms + 2, edges, frames + 1), WASTE * rounded(edges)
+    least = needed(counts)
+    most = WASTE * rounded(least[1])
     found = [sizes for sizes in chosen if all(map(ge, sizes, least)) and sizes[1] <= most]
     return min(found, key=itemgetter(1, 0, 2), default=None)
 
