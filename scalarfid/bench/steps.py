@@ -116,9 +116,4 @@ def compiling(make: Callable[[], Any], call: Callable[[Any], Any]) -> tuple[list
 def paid_back(took: Sequence[float], found: Mapping[str, float]) -> str:
     """Times of :func:`compiling`, and when they are paid back by a row's seconds and ratio."""
     saved = found["seconds"] * (1 / found["ratio"] - 1)
-    return f"{waits(took)}; {pays(took, saved)}"
-
-
-def waits(took: Sequence[float]) -> str:
-    """Times of :func:`compiling` as words."""
-    return f"compiled in {took[0]:.0f} s, {took[1]:.0f} s when cached"
+    return f"compiled in {took[0]:.0f} s, {took[1]:.0f} s when cached; {pays(took, saved)}"
