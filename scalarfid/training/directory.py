@@ -188,10 +188,15 @@ class RunDirectory:
         """Stop a process that was taken for dead, before it writes over the work of its successor.
 
         Raises:
-            ScalarFidError: if another process has taken over.
+            ScalarFidError: if another process has taken over, or the directory is gone.
         """
         if not self.is_ours():
             other = self.recorded()
+            if not other:
+                raise ScalarFidError(
+                    f"{self.path}/status.json is gone: the directory was deleted or moved while this process trained in "
+                    "it. What it held is lost here; the same command begins anew."
+                )
             raise ScalarFidError(
                 f"{self.path} was taken over by {other.get('host')}, process {other.get('pid')}, "
                 f"after this one was silent for {SILENCE:.0f} s; nothing more is written here."

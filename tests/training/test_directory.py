@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import time
@@ -62,6 +63,16 @@ def test_a_holder_that_hangs_is_succeeded_after_five_minutes_of_silence_and_then
             with pytest.raises(ScalarFidError, match="taken over"):
                 hanging.check_ours()
     assert read_json(path / "status.json")["token"] == successor.token
+
+
+def test_a_directory_deleted_under_a_run_is_named_as_such_and_not_made_again(tmp_path):
+    path = tmp_path / "run"
+    with RunDirectory(path) as directory:
+        directory.begin("seed: 0\n", anew=False)
+        shutil.rmtree(path)
+        with pytest.raises(ScalarFidError, match="was deleted or moved"):
+            directory.check_ours()
+    assert not path.exists()
 
 
 def test_a_holder_on_another_machine_counts_as_long_as_it_gives_signs_of_life(tmp_path):
