@@ -2,7 +2,7 @@
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
 # ones go on. All cells of a set are trained by the code of one commit, so that they may be compared.
 # Usage: experiments/ablation/run.sh [step …]   JOBS=2 trains two at a time
-# Steps: ethanol ag si parts-si parts-ag parts-ethanol lif others aspirin reference (all).
+# Steps: ethanol ag si si-rate parts-si parts-ag parts-ethanol lif others aspirin reference (all).
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,17 +14,20 @@ export here root python OMP_NUM_THREADS=1
 commit_of() { case $1 in ag) echo f872ab9 ;; rmd17_ethanol) echo 17bad1a ;; *) echo 6519f46 ;; esac; }
 how() { case $1 in ag) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
 
-# cell SET BACKBONE SEED PROBE: train it unless it is kept, and keep what the report reads
+# cell SET BACKBONE SEED PROBE [RATE]: train it unless it is kept, and keep what the report reads. RATE: of the modules,
+# where an arm has one of its own (../trials); its cells are kept in a folder of that name
 cell() {
-  local found name=${2%_small}-$4-$1-s$3 code
+  local found name=${2%_small}-$4-$1-s$3 code kept=$here/cells${5:+/probe_lr-$5}
   code=$root/runs/code-$(commit_of "$1")
-  if ! compgen -G "$here/cells/$name-*/summary.json" >/dev/null; then
-    echo "$(date +%T) $name"
+  if ! compgen -G "$kept/$name-*/summary.json" >/dev/null; then
+    mkdir -p "$kept"
+    echo "$(date +%T) $name ${5:-}"
     found=$(cd "$code" && "$python" -m scalarfid.train +experiment=ablation_small dataset="$1" backbone="$2" seed="$3" \
-      probe="$4" "$(how "$1")" run.threads=1 run.progress=false run.device=cpu 2>"$here/cells/$name.log") || return 1
-    mkdir -p "$here/cells/$(basename "$found")"
-    cp "$code/$found"/{summary.json,status.json,config.yaml} "$here/cells/$(basename "$found")/"
-    rm "$here/cells/$name.log"
+      probe="$4" "$(how "$1")" ${5:+training.probe_lr="$5"} run.threads=1 run.progress=false run.device=cpu \
+      2>"$kept/$name.log") || return 1
+    mkdir -p "$kept/$(basename "$found")"
+    cp "$code/$found"/{summary.json,status.json,config.yaml} "$kept/$(basename "$found")/"
+    rm "$kept/$name.log"
   fi
 }
 export -f cell commit_of how
@@ -41,6 +44,7 @@ cells() {
   local three="none mlp pan+pgs"
   case $1 in
     ethanol | ag | si) grid "${1/ethanol/rmd17_ethanol}" mace_small "0 1 2 3 4" "$three" ;;
+    si-rate) for seed in 0 1 2 3 4; do echo "si mace_small $seed pan+pgs 0.001"; done ;;
     parts-*)
       set=${1#parts-}
       for seeds in "0 1 2" "3 4"; do for probes in "pan pgs" "mlp_pan mlp_pgs"; do
@@ -59,7 +63,7 @@ for commit in $(commit_of ag) $(commit_of rmd17_ethanol) $(commit_of others); do
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
 mkdir -p "$here/cells"
-[ $# -gt 0 ] || set -- ethanol ag si parts-si parts-ag parts-ethanol lif others aspirin reference
+[ $# -gt 0 ] || set -- ethanol ag si si-rate parts-si parts-ag parts-ethanol lif others aspirin reference
 for step in "$@"; do
   # shellcheck disable=SC2016
   cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||

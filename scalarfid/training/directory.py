@@ -194,8 +194,8 @@ class RunDirectory:
             other = self.recorded()
             if not other:
                 raise ScalarFidError(
-                    f"{self.path}/status.json is gone: the directory was deleted or moved while this process trained in "
-                    "it. What it held is lost here; the same command begins anew."
+                    f"{self.path}/status.json is gone: the directory was deleted or moved while this process trained; "
+                    "the same command begins anew."
                 )
             raise ScalarFidError(
                 f"{self.path} was taken over by {other.get('host')}, process {other.get('pid')}, "
