@@ -9,7 +9,7 @@ LABELS = ("energy", "forces", "stress")
 
 
 def budget(training: Mapping[str, Any] | None) -> str | None:
-    """Epochs, batches, optimiser, rates, averages, loss and second stage of a run; None without a configuration.
+    """Epochs, batches, optimiser, the backbone's rate, averages, loss and second stage; None if not recorded.
 
     Args:
         training: part ``training`` of a run's configuration.
@@ -17,7 +17,7 @@ def budget(training: Mapping[str, Any] | None) -> str | None:
     if not training:
         return None
     said = [f"{training.get('max_epochs')} epochs", _batches(training), f"{training.get('optimizer')}"]
-    said += [_rate(training), _schedule(training)]
+    said += [f"learning rate {training.get('lr')}", _schedule(training)]
     for key, words in (("weight_decay", "weight decay"), ("clip", "gradients clipped at"), ("ema_decay", "EMA")):
         said += [f"{words} {training[key]}"] if training.get(key) else []
     said += [f"{training.get('loss')} loss with weights {_weights(training)}", _stage_two(training.get("stage_two"))]
@@ -31,11 +31,6 @@ def budget(training: Mapping[str, Any] | None) -> str | None:
 def _batches(training: Mapping[str, Any]) -> str:
     edges = training.get("batch_edges")
     return f"batches of {training.get('batch_size')}" if edges is None else f"batches of about {edges} edges"
-
-
-def _rate(training: Mapping[str, Any]) -> str:
-    probe = training.get("probe_lr")
-    return f"learning rate {training.get('lr')}" + (f" (probe {probe})" if probe is not None else "")
 
 
 def _schedule(training: Mapping[str, Any]) -> str:

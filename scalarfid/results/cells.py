@@ -54,9 +54,16 @@ class Cell:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the probe set by dotted name, its own name left out."""
+        """What an arm may have of its own: options of the probe set by dotted name, and the rate of its modules."""
         found = flat(self.get("config", "probe") or {})
-        return {key: value for key, value in found.items() if key != "name"}
+        options = {key: value for key, value in found.items() if key != "name"}
+        return options | {"probe_lr": self.rate} if options and self.rate is not None else options
+
+    @property
+    def rate(self) -> float | None:
+        """Learning rate of the probe's modules, which is the backbone's unless they have their own."""
+        own = self.get("config", "training", "probe_lr")
+        return self.get("config", "training", "lr") if own is None else own
 
     def get(self, *keys: str) -> Any:
         """Entry of the summary, None if it or anything above it is missing."""
@@ -71,9 +78,10 @@ class Cell:
         return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
     def facts(self) -> dict[str, Any]:
-        """What must be equal in two cells that are compared, by dotted name; probe and seed are not in it.
+        """What must be equal in two cells that are compared, by dotted name.
 
-        A run that continues another says ``a run``: each arm continues its own.
+        Probe, seed and the rate of the probe's modules are not in it: every arm may have its own. A run that continues
+        another says ``a run``: each arm continues its own.
         """
         found = flat({name: self.get(name) for name in PLAIN})
         for part in ("backbone", "model", "training"):
@@ -81,8 +89,8 @@ class Cell:
         if found.get("training.resume_from") is not None:
             found["training.resume_from"] = "a run"
         found |= {f"versions.{name}": self.get("versions", name) for name in PACKAGES}
-        for repeated in ("model.cutoff", "model.dtype", "backbone.name"):
-            found.pop(repeated, None)
+        for other in ("model.cutoff", "model.dtype", "backbone.name", "training.probe_lr"):  # repeated, or an arm's own
+            found.pop(other, None)
         return found
 
 

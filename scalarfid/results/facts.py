@@ -17,12 +17,13 @@ TAIL = 0.2
 
 
 def caption(group: Group, rows: Sequence[Comparison]) -> list[str]:
-    """Sentences on what varied, what was fixed, the family of tests, flatness, and matching of controls."""
+    """Sentences on what varied, what was fixed, the modules' rates, the tests, flatness, and matching of controls."""
     return [
         f"Varied: the seed ({', '.join(map(str, group.seeds))}), which sets initial weights and the order of batches. "
         "At one seed all arms start from the same backbone weights and see the same batches.",
         f"Fixed: {'; '.join(fixed(group.any_cell))}. Intervals are over seeds at this one split: "
         "they do not say what other training frames would give.",
+        *_rates(group),
         family(rows),
         flatness(group),
         *_matching(group),
@@ -97,6 +98,14 @@ def last_fall(cell: Cell) -> float | None:
     if not before or min(before) == 0.0:
         return None
     return 100.0 * (min(before) - min(value for _, value in curve)) / min(before)
+
+
+def _rates(group: Group) -> list[str]:
+    """The learning rates of the arms' modules, where one is not the backbone's."""
+    rates = {arm.label: arm.first.rate for arm in group.arms if arm.first.options}
+    if set(rates.values()) <= {group.any_cell.get("config", "training", "lr")}:
+        return []
+    return [f"Learning rates of the modules, an arm's own: {_listed(rates)}."]
 
 
 def _matching(group: Group) -> list[str]:

@@ -87,6 +87,29 @@ def test_what_may_differ_does_not_keep_cells_apart(folder):
     assert "2 machines" in report(folder)[2]
 
 
+def test_the_rate_of_its_modules_is_an_arms_own_and_is_said(folder):
+    assert "Learning rates of the modules" not in report(folder)[2]
+    rate = 2e-3
+    for seed in SEEDS:
+        edit(cell(folder, "pan+pgs", seed), {"config.training.probe_lr": rate})
+        edit(cell(folder, "none", seed), {"config.training.probe_lr": rate * seed})  # it has no modules
+    group = only_group(folder)
+    assert group.unequal == []
+    assert [arm.label for arm in group.arms] == ["none", "pan+pgs", "mlp"]
+    lr = group.any_cell.get("config", "training", "lr")
+    assert f"Learning rates of the modules, an arm's own: pan+pgs {rate}, mlp {lr}." in report(folder)[2]
+
+
+def test_an_arm_at_two_rates_is_two_forms(folder):
+    for seed in SEEDS[:2]:
+        copy = folder / f"slower-{seed}"
+        shutil.copytree(cell(folder, "pan+pgs", seed).parent, copy)
+        edit(copy / "summary.json", {"config.training.probe_lr": 1e-4})
+    group = only_group(folder)
+    assert [arm.label for arm in group.arms] == ["none", "pan+pgs", "pan+pgs (probe_lr=0.0001)", "mlp"]
+    assert group.replaced == []
+
+
 def test_of_equally_large_sets_the_newer_is_compared(folder):
     for probe in ARMS:
         edit(cell(folder, probe, 0), {"code": "new"})
@@ -237,7 +260,6 @@ PLAIN = (
     ("changes", "said"),
     [
         ({"batch_edges": 4000}, "batches of about 4000 edges"),
-        ({"probe_lr": 0.02}, "learning rate 0.01 (probe 0.02)"),
         ({"schedule": "cosine", "warmup_steps": 50}, "cosine schedule to 0.1 of it after 50 warm-up batches"),
         ({"schedule": "plateau"}, "plateau schedule (× 0.8 after 5 validations)"),
         ({"weight_decay": 1e-5}, "weight decay 1e-05"),
