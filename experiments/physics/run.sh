@@ -2,7 +2,7 @@
 # Diagnostics of the trained cells of ../ablation. Asks only what has not been answered; run ../ablation/run.sh first, on
 # the same machine: the models lie in its working tree, not in the repository. Answers are kept beside the cells. All are
 # given by the code of one commit, so that they may be compared.
-# Usage: experiments/physics/run.sh [step …]   steps: quick nve stability liquid (all)
+# Usage: experiments/physics/run.sh [step …]   steps: quick nve stability liquid (all)   SETS="ag si" asks of these only
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -14,20 +14,21 @@ export OMP_NUM_THREADS=1
 
 # ask SETS WORDS…: every kept cell of these sets with seeds 0 to 2 that has its model here
 ask() {
-  local set kept run found=()
+  local set kept run i found=() to=()
   for set in $1; do
-    for kept in "$cells"/mace-*-"$set"-s[012]-*/; do
+    [[ " ${SETS:-$1} " == *" $set "* ]] || continue
+    for kept in "$cells"/{,probe_lr-*/}mace-*-"$set"-s[012]-*/; do
       for run in "$root"/runs/code-*/runs/ablation/"$(basename "$kept")"; do
-        [ -f "$run/model.safetensors" ] && found+=("$run")
+        [ -f "$run/model.safetensors" ] && found+=("$run") && to+=("$kept/diagnostics")
       done
     done
   done
   [ ${#found[@]} -gt 0 ] || return 0
   (cd "$code" && "$python" -m scalarfid.diagnose -m "model=$(IFS=,; echo "${found[*]}")" "${@:2}")
-  for run in "${found[@]}"; do
-    [ -d "$run/diagnostics" ] || continue
-    mkdir -p "$cells/$(basename "$run")/diagnostics"
-    cp "$run"/diagnostics/*.json "$cells/$(basename "$run")/diagnostics/"
+  for i in "${!found[@]}"; do
+    [ -d "${found[i]}/diagnostics" ] || continue
+    mkdir -p "${to[i]}"
+    cp "${found[i]}"/diagnostics/*.json "${to[i]}/"
   done
 }
 
