@@ -2,9 +2,9 @@
 
 python experiments/trials/saturation.py runs/ablation/mace-pan+pgs-*     (writes saturation.md beside itself)
 
-For each readout: the RMS of its features s, the share of |z| > 0.9 where tanh is nearly flat, and how much the
-correction q·V(ψ(z) − ψ(0)) differs between atoms: the RMS of its deviation from the mean atom over its RMS. A readout
-whose z are all at ±1 adds the same numbers to every atom.
+For each readout: the rate at which the modules were trained, the RMS of its features s, the share of z beyond ±0.9,
+where tanh is nearly flat, and how much the correction q·V(ψ(z) − ψ(0)) differs between atoms: the RMS of its
+deviation from the mean atom over its RMS. A readout whose z are all at ±1 adds the same numbers to every atom.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scalarfid.probes.pgs_readout import ESReadout
 from scalarfid.results.predictions import predict
 from scalarfid.results.tables import markdown
 
-HEADER = ("run", "readout", "RMS of s", "|z| > 0.9 (%)", "RMS of the correction", "differs between atoms")
+HEADER = ("run", "rate", "readout", "RMS of s", "z beyond ±0.9 (%)", "RMS of the correction", "differs between atoms")
 TEXT = """# Does PGS-readout still tell atoms apart?
 
 {doc}
@@ -59,7 +59,7 @@ def rows(run: Path) -> list[list[str]]:
         spread = (change - change.mean(dim=0)).square().mean().sqrt() / change.square().mean().sqrt()
         flat = 100 * (z.abs() > 0.9).double().mean()
         lines.append([
-            run.name, str(i), f"{s.square().mean().sqrt():.3g}", f"{flat:.0f}",
+            run.name, str(config["training"]["probe_lr"]), str(i), f"{s.square().mean().sqrt():.3g}", f"{flat:.0f}",
             f"{change.square().mean().sqrt():.2f}", f"{spread:.2f}",
         ])  # fmt: skip
     return lines
