@@ -190,13 +190,13 @@ class RunDirectory:
         Raises:
             ScalarFidError: if another process has taken over, or the directory is gone.
         """
-        if not self.is_ours():
-            other = self.recorded()
-            if not other:
-                raise ScalarFidError(
-                    f"{self.path}/status.json is gone: the directory was deleted or moved while this process trained; "
-                    "the same command begins anew."
-                )
+        other = self.recorded()
+        if not other:
+            raise ScalarFidError(
+                f"{self.path}/status.json is gone: the directory was deleted or moved while this process trained; "
+                "the same command begins anew."
+            )
+        if other.get("token") != self.token:
             raise ScalarFidError(
                 f"{self.path} was taken over by {other.get('host')}, process {other.get('pid')}, "
                 f"after this one was silent for {SILENCE:.0f} s; nothing more is written here."
