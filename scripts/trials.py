@@ -3,8 +3,8 @@
 python scripts/trials.py experiments/trials/rates.yaml --output experiments/trials/rates.md
 
 A trial is a list of overrides, trained once per seed. Finished cells are skipped and interrupted ones go on, so the
-command can be given again at any time; the table is rewritten after every cell. No test frame is read: the file sets
-dataset.n_test=0, and without that nothing is trained.
+command can be given again at any time; the table is rewritten after every cell. Test frames are held back: the file
+sets dataset.hide_test=true, and without that nothing is trained.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def cells(plan: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], int]]:
 
 
 def checked(plan: dict[str, Any]) -> dict[str, Any]:
-    """Refuse a plan that reads test frames or gives one arm more trials than another."""
+    """Refuse a plan that does not hold test frames back or gives one arm more trials than another."""
     counts = {arm: len(trials) for arm, trials in plan["arms"].items()}
     if len(set(counts.values())) != 1:
         raise ScalarFidError(f"Trials by arm are {counts}; give every arm the same number.")
-    if "dataset.n_test=0" not in plan["common"]:
-        raise ScalarFidError("Trials are decided on validation frames; add dataset.n_test=0 to common.")
+    if "dataset.hide_test=true" not in plan["common"]:
+        raise ScalarFidError("Trials are decided on validation frames; add dataset.hide_test=true to common.")
     return plan
 
 

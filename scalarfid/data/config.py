@@ -76,7 +76,8 @@ class DatasetConfig:
     ``group_key``: frames with one value of it in ``info`` stay in one split. ``duplicates``: ``refuse`` or
     ``drop_from_train``. ``e0``: ``auto``, ``isolated``, ``lstsq``, ``mean`` or ``explicit`` (``e0_values``, in eV).
     ``n_train``, ``n_val``, ``n_test``: a number of frames, or a fraction below 1 of those available; None takes the
-    layout's own. ``split_seed`` alone decides which frames they are.
+    layout's own. ``split_seed`` alone decides which frames they are. ``hide_test`` holds the test frames back, so that
+    settings can be chosen without them; ``n_test=0`` would leave those of a set in one file to training and validation.
     """
 
     name: str = MISSING
@@ -95,6 +96,7 @@ class DatasetConfig:
     n_train: int | float | None = None
     n_val: int | float | None = None
     n_test: int | float | None = None
+    hide_test: bool = False
     split_seed: int = 0
     group_key: str | None = None
     duplicates: str = "refuse"

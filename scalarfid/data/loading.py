@@ -154,6 +154,8 @@ def _split(config: DatasetConfig, located: Located) -> tuple[Split, list[Atoms],
     split = split_frames(
         frames, located.sizes, seed=config.split_seed, group_key=config.group_key, duplicates=config.duplicates
     )
+    if config.hide_test:
+        split.test.clear()
     return split, isolated, warnings
 
 
