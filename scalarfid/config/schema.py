@@ -141,6 +141,8 @@ CHOICES = {
 
 # key: (smallest value, whether that value itself is allowed)
 BOUNDS = {
+    "seed": (0, True),
+    "dataset.split_seed": (0, True),
     "model.cutoff": (0, False),
     "training.max_epochs": (1, True),
     "training.batch_size": (1, True),

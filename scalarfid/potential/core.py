@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import torch
@@ -252,10 +253,9 @@ def normalise(config: Mapping[str, Any]) -> dict[str, Any]:
         raise ScalarFidError(f"The potential's configuration misses {', '.join(missing)}.")
     if config["dtype"] not in DTYPES:
         raise ScalarFidError(f"model.dtype={config['dtype']!r} is not one of {', '.join(DTYPES)}.")
-    if not config["mean_neighbours"] > 0:
-        raise ScalarFidError(
-            f"mean_neighbours={config['mean_neighbours']} must be positive: messages are divided by it (or its root)."
-        )
+    for key, why in _POSITIVE.items():
+        if not 0 < config[key] < inf:
+            raise ScalarFidError(f"{key}={config[key]} must be positive and finite: {why}.")
     out = {key: _plain(config[key]) for key in _KEYS}
     out["elements"] = sorted({int(z) for z in out["elements"]})
     for key in ("e0", "mean_coordination"):
@@ -263,6 +263,10 @@ def normalise(config: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+_POSITIVE = {
+    "mean_neighbours": "messages are divided by it (or its root)",
+    "scale": "the backbone's energies are multiplied by it",
+}
 _KEYS = (
     "backbone",
     "probe",

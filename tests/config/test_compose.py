@@ -52,6 +52,7 @@ MISTAKES = [
     ("training.optimizer=adam", "did you mean 'adam", "adamw"),
     ("training.lr=fast", "training.lr", "fast"),
     ("training.lr=-1", "must be > 0", "-1"),
+    ("seed=-1", "must be ≥ 0", "-1"),
     ("training.lr=inf", "finite", "inf"),
     ("model.cutoff=inf", "finite", "inf"),
     ("training.batch_size=0", "must be ≥ 1", "0"),

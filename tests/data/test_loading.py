@@ -68,7 +68,8 @@ def test_smaller_training_sets_are_nested(ethanol, shared_cache):
 @pytest.mark.parametrize("name", ["ethanol", "lif"])
 def test_hidden_test_frames_are_nowhere_and_leave_the_other_splits_alone(name, shared_cache):
     whole, hidden = (load(named(name, cache=shared_cache, hide_test=hide), cutoff=4.0) for hide in (False, True))
-    assert whole.test["test"] and not hidden.test
+    assert whole.test["test"]
+    assert not hidden.test
     for part in ("train", "val"):
         assert [int(g.frame) for g in getattr(whole, part)] == [int(g.frame) for g in getattr(hidden, part)]
 

@@ -80,6 +80,8 @@ def test_e0_scale_and_coordination_reach_the_potential_by_symbol_or_number():
         ({"elements": [0]}, "0"),
         ({"elements": [500]}, "500"),
         ({"mean_neighbours": 0.0}, "mean_neighbours"),
+        ({"scale": float("nan")}, "scale=nan must be positive and finite"),
+        ({"seed": -1}, "seed=-1"),
     ],
     ids=str,
 )
