@@ -13,13 +13,13 @@ from scalarfid.data.config import named, set_names
 from scalarfid.errors import ScalarFidError
 
 MOLECULE = "dataset.n_train=200 dataset.n_val=50 training.max_epochs=300 training.lr=0.05"
-STRESS = "training.stress_weight=100 training.lr=0.04"
+STRESS = "training.stress_weight=100"
 BY_HAND = {
     "rmd17_ethanol": f"dataset=rmd17 dataset.molecule=ethanol {MOLECULE}",
     "rmd17_aspirin": f"dataset=rmd17 dataset.molecule=aspirin {MOLECULE}",
     "ag": "dataset=ag training.max_epochs=15 training.batch_size=1 training.lr=0.04",
-    "si": f"dataset=si training.max_epochs=30 training.batch_size=2 {STRESS}",
-    "lif": f"dataset=lif dataset.n_train=100 training.max_epochs=12 training.batch_size=1 {STRESS}",
+    "si": f"dataset=si training.max_epochs=30 training.batch_size=2 training.lr=0.04 {STRESS}",
+    "lif": f"dataset=lif training.max_epochs=20 training.batch_size=1 training.lr=0.02 {STRESS}",
 }
 GRIDS = ("ablation", "ablation_small", "smoke")
 
