@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
 # ones go on. All cells of a set are trained by the code of one commit, so that they may be compared.
-# Usage: experiments/ablation/run.sh [step …]   JOBS=2 trains two at a time
-# Steps: ethanol ag si si-rate parts-si parts-ag parts-ethanol lif others aspirin reference (all).
+# Usage: experiments/ablation/run.sh [step …]   JOBS=2 trains two at a time, SEEDS="0 1" these seeds only
+# Steps: ethanol ag si lif reference parts-si parts-ag parts-ethanol others aspirin (all).
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,12 +10,14 @@ root=$(cd "$here/../.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 export here root python OMP_NUM_THREADS=1
 
-# commit_of SET: whose code trains it; Ag keeps the one it was begun with. how SET: steps compiled or not
-commit_of() { case $1 in ag) echo f872ab9 ;; rmd17_ethanol) echo 17bad1a ;; *) echo 6519f46 ;; esac; }
-how() { case $1 in ag) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
+# commit_of SET: whose code trains it; a set keeps the one it was begun with. how SET: steps compiled or not
+commit_of() {
+  case $1 in ag) echo f872ab9 ;; rmd17_ethanol) echo 17bad1a ;; si) echo 6519f46 ;; *) echo be4cc4f ;; esac
+}
+how() { case $1 in ag | lif) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
 
-# cell SET BACKBONE SEED PROBE [RATE]: train it unless it is kept, and keep what the report reads. RATE: of the modules,
-# where an arm has one of its own (../trials); its cells are kept in a folder of that name
+# cell SET BACKBONE SEED PROBE [RATE]: train it unless it is kept; keep what the report reads, and the model, which
+# ../physics asks. RATE: of the modules, where an arm has one of its own (../trials); such cells have a folder of that name
 cell() {
   local found name=${2%_small}-$4-$1-s$3 code kept=$here/cells${5:+/probe_lr-$5}
   code=$root/runs/code-$(commit_of "$1")
@@ -26,44 +28,45 @@ cell() {
       probe="$4" "$(how "$1")" ${5:+training.probe_lr="$5"} run.threads=1 run.progress=false run.device=cpu \
       2>"$kept/$name.log") || return 1
     mkdir -p "$kept/$(basename "$found")"
-    cp "$code/$found"/{summary.json,status.json,config.yaml} "$kept/$(basename "$found")/"
+    cp "$code/$found"/{summary.json,status.json,config.yaml,model.safetensors} "$kept/$(basename "$found")/"
     rm "$kept/$name.log"
   fi
 }
 export -f cell commit_of how
 
-# grid SETS BACKBONES SEEDS PROBES: one line a cell; the probes of one seed stay together
+# grid SETS BACKBONES SEEDS PROBES: one line a cell; the probes of one seed stay together. A probe is PROBE or PROBE:RATE
 grid() {
   local set backbone seed probe
   for seed in $3; do for set in $1; do for backbone in $2; do for probe in $4; do
-    echo "$set $backbone $seed $probe"
+    echo "$set $backbone $seed ${probe/:/ }"
   done; done; done; done
 }
 
 cells() {
-  local three="none mlp pan+pgs"
+  local three="none mlp pan+pgs:0.001" seeds=${SEEDS:-0 1 2 3 4}
   case $1 in
-    ethanol | ag | si) grid "${1/ethanol/rmd17_ethanol}" mace_small "0 1 2 3 4" "$three" ;;
-    si-rate) for seed in 0 1 2 3 4; do echo "si mace_small $seed pan+pgs 0.001"; done ;;
+    ethanol) grid rmd17_ethanol mace_small "$seeds" "none mlp:0.003 pan+pgs:0.001" ;;
+    ag) grid ag mace_small "$seeds" "none mlp pan+pgs" ;;
+    si | lif) grid "$1" mace_small "$seeds" "$three" ;;
     parts-*)
       set=${1#parts-}
-      for seeds in "0 1 2" "3 4"; do for probes in "pan pgs" "mlp_pan mlp_pgs"; do
+      for seeds in "0 1 2" "3 4"; do for probes in "pan pgs:0.001" "mlp_pan mlp_pgs"; do
         grid "${set/ethanol/rmd17_ethanol}" mace_small "$seeds" "$probes"
       done; done
       ;;
-    lif) grid lif mace_small "0 1 2 3 4" "$three" ;;
     others) grid "rmd17_ethanol ag" "nequip_small allegro_small" "0 1 2" "$three" ;;
-    aspirin) grid rmd17_aspirin mace_small "0 1 2 3 4" "$three" ;;
-    reference) grid "si_sw ag_emt" mace_small "0 1 2" "$three" ;;  # for the questions of ../physics, where truth is exact
+    aspirin) grid rmd17_aspirin mace_small "$seeds" "$three" ;;
+    # for the questions of ../physics, where truth is exact
+    reference) for set in ag_emt si_sw; do grid "$set" mace_small "0 1 2" "$three"; done ;;
     *) echo "unknown step $1" >&2; exit 2 ;;
   esac
 }
 
-for commit in $(commit_of ag) $(commit_of rmd17_ethanol) $(commit_of others); do
+for set in ag rmd17_ethanol si others; do
+  commit=$(commit_of $set)
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
-mkdir -p "$here/cells"
-[ $# -gt 0 ] || set -- ethanol ag si si-rate parts-si parts-ag parts-ethanol lif others aspirin reference
+[ $# -gt 0 ] || set -- ethanol ag si lif reference parts-si parts-ag parts-ethanol others aspirin
 for step in "$@"; do
   # shellcheck disable=SC2016
   cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||

@@ -1,48 +1,43 @@
 #!/usr/bin/env bash
-# Diagnostics of the trained cells of ../ablation. Asks only what has not been answered; run ../ablation/run.sh first, on
-# the same machine: the models lie in its working tree, not in the repository. Answers are kept beside the cells. All are
-# given by the code of one commit, so that they may be compared.
+# Diagnostics of the trained cells of ../ablation whose models are kept there (those trained since they are kept). Asks
+# only what has not been answered, all of a set by the code of one commit, so that answers may be compared.
 # Usage: experiments/physics/run.sh [step …]   steps: quick nve stability liquid (all)   SETS="ag si" asks of these only
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cells=$root/experiments/ablation/cells
-commit=ffb8408
-code=$root/runs/code-$commit
 python=${PYTHON:-$root/.venv/bin/python}
 export OMP_NUM_THREADS=1
 
-# ask SETS WORDS…: every kept cell of these sets with seeds 0 to 2 that has its model here
+# commit_of SET: whose code asks
+commit_of() { case $1 in ag | si | rmd17_ethanol) echo ffb8408 ;; *) echo be4cc4f ;; esac; }
+
+# ask SETS WORDS…: every kept cell of these sets with seeds 0 to 2 that has its model
 ask() {
-  local set kept run i found=() to=()
+  local set model found code
   for set in $1; do
     [[ " ${SETS:-$1} " == *" $set "* ]] || continue
-    for kept in "$cells"/{,probe_lr-*/}mace-*-"$set"-s[012]-*/; do
-      for run in "$root"/runs/code-*/runs/ablation/"$(basename "$kept")"; do
-        [ -f "$run/model.safetensors" ] && found+=("$run") && to+=("$kept/diagnostics")
-      done
+    found=()
+    for model in "$cells"/{,probe_lr-*/}mace-*-"$set"-s[012]-*/model.safetensors; do
+      [ -f "$model" ] && found+=("$(dirname "$model")")
     done
-  done
-  [ ${#found[@]} -gt 0 ] || return 0
-  (cd "$code" && "$python" -m scalarfid.diagnose -m "model=$(IFS=,; echo "${found[*]}")" "${@:2}")
-  for i in "${!found[@]}"; do
-    [ -d "${found[i]}/diagnostics" ] || continue
-    mkdir -p "${to[i]}"
-    cp "${found[i]}"/diagnostics/*.json "${to[i]}/"
+    [ ${#found[@]} -gt 0 ] || continue
+    code=$root/runs/code-$(commit_of "$set")
+    [ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$(commit_of "$set")"
+    (cd "$code" && "$python" -m scalarfid.diagnose -m "model=$(IFS=,; echo "${found[*]}")" "${@:2}")
   done
 }
 
-[ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$commit"
 [ $# -gt 0 ] || set -- quick nve stability liquid
 for step in "$@"; do
   case $step in
     quick)
-      ask "ag si si_sw ag_emt" diagnostics=elastic,phonons,repulsion
+      ask "ag_emt si_sw lif ag si" diagnostics=elastic,phonons,repulsion
       ask rmd17_ethanol diagnostics=bsct,repulsion
       ;;
-    nve) ask "ag si rmd17_ethanol si_sw ag_emt" diagnostics=nve nve.duration=5 nve.timesteps=[1.0,2.0] ;;
-    stability) ask "rmd17_ethanol ag si si_sw ag_emt" diagnostics=stability ;;
-    liquid) ask "ag si si_sw ag_emt" diagnostics=rdf compile=true ;;
+    nve) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=nve nve.duration=5 nve.timesteps=[1.0,2.0] ;;
+    stability) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=stability ;;
+    liquid) ask "ag_emt si_sw lif ag si" diagnostics=rdf compile=true ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
 done
