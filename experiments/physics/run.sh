@@ -24,7 +24,8 @@ ask() {
     [ ${#found[@]} -gt 0 ] || continue
     code=$root/runs/code-$(commit_of "$set")
     [ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$(commit_of "$set")"
-    (cd "$code" && "$python" -m scalarfid.diagnose -m "model=$(IFS=,; echo "${found[*]}")" "${@:2}")
+    (cd "$code" && "$python" -m scalarfid.diagnose -m "model=$(IFS=,; echo "${found[*]}")" "${@:2}") ||
+      echo "Some questions to models of $set found no answer. The same command asks them again." >&2
   done
 }
 
