@@ -2,7 +2,7 @@
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
 # ones go on. All cells of a set are trained by the code of one commit, so that they may be compared.
 # Usage: experiments/ablation/run.sh [step …]   JOBS=2 trains two at a time, SEEDS="0 1" these seeds only
-# Steps: ethanol ag si lif reference parts-si parts-ag parts-ethanol others aspirin (all).
+# Steps: ethanol ag si lif reference parts-ethanol parts-ag parts-si parts-lif others aspirin (all).
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -42,20 +42,29 @@ grid() {
   done; done; done; done
 }
 
+# parts SET PROBES CONTROLS: three seeds of all, then the rest
+parts() {
+  local seeds probes
+  for seeds in "0 1 2" "3 4"; do for probes in "$2" "$3"; do grid "$1" mace_small "$seeds" "$probes"; done; done
+}
+
 cells() {
-  local three="none mlp pan+pgs:0.001" five="0 1 2 3 4" set seeds probes
+  local three="none mlp pan+pgs:0.001" molecule="none mlp:0.003 pan+pgs:0.001" five="0 1 2 3 4" set seed
   case $1 in
-    ethanol) grid rmd17_ethanol mace_small "$five" "none mlp:0.003 pan+pgs:0.001" ;;
+    ethanol) grid rmd17_ethanol mace_small "$five" "$molecule" ;;
     ag) grid ag mace_small "$five" "none mlp pan+pgs" ;;
     si | lif) grid "$1" mace_small "$five" "$three" ;;
-    parts-*)
-      set=${1#parts-}
-      for seeds in "0 1 2" "3 4"; do for probes in "pan pgs:0.001" "mlp_pan mlp_pgs"; do
-        grid "${set/ethanol/rmd17_ethanol}" mace_small "$seeds" "$probes"
-      done; done
+    # a part has the rate of its whole
+    parts-ethanol) parts rmd17_ethanol "pan:0.001 pgs:0.001" "mlp_pan:0.003 mlp_pgs:0.003" ;;
+    parts-ag) parts ag "pan pgs" "mlp_pan mlp_pgs" ;;
+    parts-*) parts "${1#parts-}" "pan:0.001 pgs:0.001" "mlp_pan mlp_pgs" ;;
+    others)
+      for seed in 0 1 2; do
+        grid ag "nequip_small allegro_small" $seed "none mlp pan+pgs"
+        grid rmd17_ethanol "nequip_small allegro_small" $seed "$molecule"
+      done
       ;;
-    others) grid "rmd17_ethanol ag" "nequip_small allegro_small" "0 1 2" "$three" ;;
-    aspirin) grid rmd17_aspirin mace_small "$five" "$three" ;;
+    aspirin) grid rmd17_aspirin mace_small "$five" "$molecule" ;;
     # for the questions of ../physics, where truth is exact
     reference) for set in ag_emt si_sw; do grid "$set" mace_small "0 1 2" "$three"; done ;;
     *) echo "unknown step $1" >&2; exit 2 ;;
@@ -66,7 +75,7 @@ for set in ag rmd17_ethanol si others; do
   commit=$(commit_of $set)
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
-[ $# -gt 0 ] || set -- ethanol ag si lif reference parts-si parts-ag parts-ethanol others aspirin
+[ $# -gt 0 ] || set -- ethanol ag si lif reference parts-ethanol parts-ag parts-si parts-lif others aspirin
 for step in "$@"; do
   # shellcheck disable=SC2016
   cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||

@@ -44,7 +44,8 @@ def cells(experiment):
 def test_a_cell_of_the_small_grid_is_the_run_of_the_same_words_typed_by_hand(data, backbone, probe):
     arm = [f"backbone={backbone}", f"probe={probe}", "seed=3"]
     cell = to_plain(compose(["+experiment=ablation_small", f"dataset={data}", *arm]))
-    run = to_plain(compose([*BY_HAND[data].split(), "training.probe_lr=0.01", *arm, "run.experiment=ablation"]))
+    rate = 0.001 if "pgs" in probe and data != "ag" else 0.01
+    run = to_plain(compose([*BY_HAND[data].split(), f"training.probe_lr={rate}", *arm, "run.experiment=ablation"]))
     assert cell | {"budget": None} == run | {"budget": None}
     facts = {"fingerprint": "0" * 64, "e0": {1: -1.0}}
     assert run_name(cell, run_hash(cell, **facts)) == run_name(run, run_hash(run, **facts))
@@ -53,6 +54,38 @@ def test_a_cell_of_the_small_grid_is_the_run_of_the_same_words_typed_by_hand(dat
 def test_the_small_budget_is_that_of_the_large_grid_too():
     small = compose(["+experiment=ablation_small", "dataset=si", "backbone=nequip_small"])
     assert small == compose(["+experiment=ablation", "budget=small", "dataset=si", "backbone=nequip_small"])
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        ("dataset=rmd17_ethanol probe=mlp", 0.003),
+        ("dataset=rmd17_aspirin probe=pan", 0.001),
+        ("dataset=si probe=mlp", 0.01),
+        ("dataset=si probe=pan+pgs budget=paper", None),
+        ("dataset=lif probe=pgs training.probe_lr=0.02", 0.02),
+    ],
+)
+def test_an_arm_of_a_budget_may_have_a_rate_of_its_own(words, rate):
+    assert to_plain(compose(["+experiment=ablation_small", *words.split()]))["training"]["probe_lr"] == rate
+
+
+def test_the_rates_of_a_budget_name_sets_and_probes_that_exist():
+    budget = OmegaConf.load(conf_dir() / "budget" / "small.yaml")
+    probes = set(params("ablation")["probe"])
+    assert all(name in budget and probes.issuperset(rates) for name, rates in budget.probe_lr.items())
+
+
+def test_the_kept_cells_have_the_rates_that_the_budget_gives_their_arms():
+    kept = {}
+    for file in (conf_dir().parent / "experiments" / "ablation" / "cells").rglob("config.yaml"):
+        config = OmegaConf.load(file)
+        kept[config.dataset.name, config.dataset.get("molecule"), config.probe.name] = config.training.probe_lr
+    assert len(kept) > 10
+    for (name, molecule, probe), rate in kept.items():
+        data = f"dataset={name}_{molecule}" if molecule else f"dataset={name}"
+        cell = compose(["+experiment=ablation_small", data, f"probe={probe}"])
+        assert cell.training.probe_lr == rate, (name, molecule, probe)
 
 
 @pytest.mark.parametrize("experiment", GRIDS)
