@@ -10,22 +10,25 @@ root=$(cd "$here/../.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 export here root python OMP_NUM_THREADS=1
 
-# commit_of SET: whose code trains it; a set keeps the one it was begun with. how SET: steps compiled or not
+# commit_of SET BACKBONE: whose code trains it; what is compared keeps the one it was begun with
 commit_of() {
-  case $1 in ag) echo f872ab9 ;; rmd17_ethanol) echo 17bad1a ;; si) echo 6519f46 ;; *) echo be4cc4f ;; esac
+  case $1-$2 in
+    ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *) echo be4cc4f ;;
+  esac
 }
-how() { case $1 in ag | lif) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
+# how SET BACKBONE: steps compiled or not
+how() { case $1-$2 in ag-mace* | lif-mace*) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
 
 # cell SET BACKBONE SEED PROBE [RATE]: train it unless it is kept; keep what the report reads, and the model, which
 # ../physics asks. RATE: of the modules, where an arm has one of its own (../trials); such cells have a folder of that name
 cell() {
   local found name=${2%_small}-$4-$1-s$3 code kept=$here/cells${5:+/probe_lr-$5}
-  code=$root/runs/code-$(commit_of "$1")
+  code=$root/runs/code-$(commit_of "$1" "$2")
   if ! compgen -G "$kept/$name-*/summary.json" >/dev/null; then
     mkdir -p "$kept"
     echo "$(date +%T) $name ${5:-}"
     found=$(cd "$code" && "$python" -m scalarfid.train +experiment=ablation_small dataset="$1" backbone="$2" seed="$3" \
-      probe="$4" "$(how "$1")" ${5:+training.probe_lr="$5"} run.threads=1 run.progress=false run.device=cpu \
+      probe="$4" "$(how "$1" "$2")" ${5:+training.probe_lr="$5"} run.threads=1 run.progress=false run.device=cpu \
       2>"$kept/$name.log") || return 1
     mkdir -p "$kept/$(basename "$found")"
     cp "$code/$found"/{summary.json,status.json,config.yaml,model.safetensors} "$kept/$(basename "$found")/"
@@ -71,8 +74,8 @@ cells() {
   esac
 }
 
-for set in ag rmd17_ethanol si others; do
-  commit=$(commit_of $set)
+for set in ag rmd17_ethanol si lif; do
+  commit=$(commit_of $set mace)
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
 [ $# -gt 0 ] || set -- ethanol ag si lif reference parts-ethanol parts-ag parts-si parts-lif others aspirin
