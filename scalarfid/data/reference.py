@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ase import Atoms
 from ase.build import bulk, molecule
@@ -16,24 +17,38 @@ from scalarfid.errors import ScalarFidError
 XTB_ACCURACY = 0.01  # tblite's default of 1 leaves forces 3 to 10 times worse
 
 
-def _stillinger_weber() -> Calculator:
+def _manybody(parameters: Mapping[str, Any]) -> Calculator:
+    """Many-body potential of matscipy, which by itself cannot invert the cell of a molecule."""
     from matscipy.calculators.manybody import Manybody  # noqa: PLC0415 - half a second that only Si needs
-    from matscipy.calculators.manybody.explicit_forms import StillingerWeber  # noqa: PLC0415
+
+    class Boxed(Manybody):
+        def calculate(self, atoms: Atoms, properties: Sequence[str], system_changes: Sequence[str]) -> None:
+            boxed = atoms.copy()
+            boxed.cell = atoms.get_cell(complete=True)
+            super().calculate(boxed, properties, system_changes)
+            self.atoms = atoms.copy()  # what ASE compares the next question with
+            if not atoms.pbc.all():
+                del self.results["stress"], self.results["stresses"]
+
+    return Boxed(**parameters)
+
+
+def _stillinger_weber() -> Calculator:
+    from matscipy.calculators.manybody.explicit_forms import StillingerWeber  # noqa: PLC0415 - as above
     from matscipy.calculators.manybody.explicit_forms.stillinger_weber import (  # noqa: PLC0415
         Stillinger_Weber_PRB_31_5262_Si,
     )
 
-    return Manybody(**StillingerWeber(Stillinger_Weber_PRB_31_5262_Si))
+    return _manybody(StillingerWeber(Stillinger_Weber_PRB_31_5262_Si))
 
 
 def _kumagai() -> Calculator:
-    from matscipy.calculators.manybody import Manybody  # noqa: PLC0415 - as above
-    from matscipy.calculators.manybody.explicit_forms import Kumagai  # noqa: PLC0415
+    from matscipy.calculators.manybody.explicit_forms import Kumagai  # noqa: PLC0415 - as above
     from matscipy.calculators.manybody.explicit_forms.kumagai import (  # noqa: PLC0415
         Kumagai_Comp_Mat_Sci_39_Si,
     )
 
-    return Manybody(**Kumagai(Kumagai_Comp_Mat_Sci_39_Si))
+    return _manybody(Kumagai(Kumagai_Comp_Mat_Sci_39_Si))
 
 
 def xtb(multiplicity: int | None = None) -> Calculator:

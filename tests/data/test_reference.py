@@ -9,6 +9,7 @@ import pytest
 import torch
 from ase import Atoms, units
 from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.eos import EquationOfState
 
 from scalarfid.data import load, named, read_frames
@@ -80,6 +81,30 @@ def test_rigid_ion_forces_of_a_cluster():
     atoms.calc = reference("lif_ion")
     expected = atoms.calc.calculate_numerical_forces(atoms, 1e-4)
     np.testing.assert_allclose(atoms.get_forces(), expected, atol=1e-6)
+
+
+def test_a_dimer_of_stillinger_and_weber():
+    epsilon, sigma, a, b = 2.1683, 2.0951, 7.049556277, 0.6022245584  # Phys. Rev. B 31, 5262
+    dimer = Atoms("Si2", [[0, 0, 0], [2.0, 0, 0]], calculator=reference("si_sw"))
+    for r in (1.2, 2.35, 3.0, 5.0):
+        dimer.positions[1, 0] = r
+        expected = epsilon * a * (b * (sigma / r) ** 4 - 1) * np.exp(sigma / (r - 1.8 * sigma)) if r < 3.7 else 0.0
+        assert dimer.get_potential_energy() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["si_sw", "si_kumagai"])
+@pytest.mark.parametrize("pbc", [False, (True, False, True)])
+def test_silicon_may_have_open_boundaries(name, pbc):
+    cluster = Atoms("Si4", [[0, 0, 0], [0, 2.3, 0.3], [2.1, 0, 0.1], [1.7, 2.2, 1.2]], pbc=pbc)
+    cluster.cell = np.diag(np.where(cluster.pbc, 8.0, 0.0))
+    large = Atoms("Si4", cluster.positions + 10, cell=[30, 30, 30])
+    large.calc = reference(name)
+    cluster.calc = reference(name)
+    assert cluster.get_potential_energy() == pytest.approx(large.get_potential_energy(), abs=1e-9)
+    np.testing.assert_allclose(cluster.get_forces(), large.get_forces(), atol=1e-9)
+    assert not cluster.calc.calculation_required(cluster, ["forces"])
+    with pytest.raises(PropertyNotImplementedError):
+        cluster.get_stress()
 
 
 def test_the_rigid_ion_madelung_energy():

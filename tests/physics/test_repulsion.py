@@ -10,6 +10,7 @@ from ase.build import bulk
 from matplotlib.figure import Figure
 from physics.surfaces import Pairs, added, headlines, lennard_jones
 
+from scalarfid.data.reference import perfect_structure
 from scalarfid.physics import System, surface
 from scalarfid.physics.curves import Curve, arena, minima, softening, unexplained, unmatched, wall_error
 from scalarfid.physics.repulsion import (
@@ -61,6 +62,18 @@ def test_a_surface_agrees_with_itself():
 
 def scaled(base: Pairs, factor: float) -> Pairs:
     return Pairs(lambda r: factor * base.functions[0](r), lambda r: factor * base.functions[1](r), base.cutoff)
+
+
+@pytest.mark.parametrize(
+    ("name", "z"), [("ag_emt", (47,)), ("si_sw", (14,)), ("si_kumagai", (14,)), ("lif_ion", (3, 9))]
+)
+def test_every_reference_agrees_with_itself(name, z):
+    crystal = perfect_structure(name)
+    outcome = measure(
+        surface(name), surface(name), System(name, z, {"crystal": crystal}), RepulsionOptions(points=40, furthest=6.0)
+    )
+    assert outcome.findings == []
+    assert headlines(outcome)["mean.wall_force_absolute_error"] == (0.0, "less", None)
 
 
 @pytest.mark.parametrize(
