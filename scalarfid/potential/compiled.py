@@ -37,7 +37,8 @@ SHARE = 0.05
 WASTE = 1.5
 """A batch is padded to a larger size that is compiled anyway, if that has at most so many times its edges."""
 SPARE = 1.05
-"""Where nobody knows what comes, a size has room for so many times the edges: those of moving atoms come and go."""
+"""Where nobody knows what comes, a size has room for so many times the edges, since those of moving atoms come and go,
+and is one of a series that grows by as much: the next run, or model, then finds it in torch's caches."""
 TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
 """Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
 Sizes = tuple[int, int, int]
@@ -206,7 +207,7 @@ def padded_sizes(counts: Sizes) -> Sizes:
 def roomy(counts: Sizes) -> Sizes:
     """Sizes for a calculator, tighter than :func:`padded_sizes`: its atoms stay, their edges come and go."""
     atoms, edges, frames = needed(counts)
-    return 8 * ceil(atoms / 8), 8 * ceil(max(SPARE * edges, 1) / 8), frames
+    return 8 * ceil(atoms / 8), rounded(ceil(SPARE * edges), SPARE), frames
 
 
 def recurring(batches: Iterable[Sizes]) -> set[Sizes]:
@@ -223,11 +224,11 @@ def holding(chosen: Iterable[Sizes], counts: Sizes) -> Sizes | None:
     return min(found, key=itemgetter(1, 0, 2), default=None)
 
 
-def rounded(count: int) -> int:
-    """The next size: multiples of 8 that grow by :data:`STEP`."""
+def rounded(count: int, step: float = STEP) -> int:
+    """The next size: multiples of 8 that grow by ``step``."""
     size = 8
     while size < count:
-        size = max(size + 8, int(size * STEP) // 8 * 8)
+        size = max(size + 8, int(size * step) // 8 * 8)
     return size
 
 

@@ -173,8 +173,12 @@ def test_a_size_for_moving_atoms_is_tight_and_has_room_for_a_few_edges_more():
         assert holding({sizes}, counts) == sizes
         assert holding({sizes}, (counts[0], int(1.05 * counts[1]), counts[2])) == sizes
         assert atoms < counts[0] + 2 + 8
-        assert counts[1] < edges < 1.05 * counts[1] + 9
+        assert counts[1] < edges < 1.05**2 * counts[1] + 9
         assert frames == counts[2] + 1
+
+
+def test_moving_atoms_of_different_runs_meet_in_few_sizes():
+    assert len({roomy((64, edges, 1)) for edges in range(1150, 1720)}) <= 10
 
 
 def test_it_says_how_many_batches_it_compiles_for_and_that_there_are_none(caplog):
