@@ -45,7 +45,10 @@ def test_a_cell_of_the_small_grid_is_the_run_of_the_same_words_typed_by_hand(dat
     arm = [f"backbone={backbone}", f"probe={probe}", "seed=3"]
     cell = to_plain(compose(["+experiment=ablation_small", f"dataset={data}", *arm]))
     rate = 0.001 if "pgs" in probe and data != "ag" else 0.01
-    run = to_plain(compose([*BY_HAND[data].split(), f"training.probe_lr={rate}", *arm, "run.experiment=ablation"]))
+    rates = [f"training.probe_lr={rate}"]
+    if data.startswith("rmd17"):
+        rates.append(f"training.lr={0.1 if backbone == 'nequip_small' else 0.03}")
+    run = to_plain(compose([*BY_HAND[data].split(), *rates, *arm, "run.experiment=ablation"]))
     assert cell | {"budget": None} == run | {"budget": None}
     facts = {"fingerprint": "0" * 64, "e0": {1: -1.0}}
     assert run_name(cell, run_hash(cell, **facts)) == run_name(run, run_hash(run, **facts))
@@ -70,10 +73,12 @@ def test_an_arm_of_a_budget_may_have_a_rate_of_its_own(words, rate):
     assert to_plain(compose(["+experiment=ablation_small", *words.split()]))["training"]["probe_lr"] == rate
 
 
-def test_the_rates_of_a_budget_name_sets_and_probes_that_exist():
+def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist():
     budget = OmegaConf.load(conf_dir() / "budget" / "small.yaml")
     probes = set(params("ablation")["probe"])
     assert all(name in budget and probes.issuperset(rates) for name, rates in budget.probe_lr.items())
+    backbones = set(params("ablation")["backbone"])
+    assert all(name in budget and backbones.issuperset(rates) for name, rates in budget.lr.items())
 
 
 def test_the_kept_cells_have_the_rates_that_the_budget_gives_their_arms():
