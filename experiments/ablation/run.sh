@@ -13,7 +13,8 @@ export here root python OMP_NUM_THREADS=1
 # commit_of SET BACKBONE: whose code trains it; what is compared keeps the one it was begun with
 commit_of() {
   case $1-$2 in
-    ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *) echo be4cc4f ;;
+    ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *-mace*) echo be4cc4f ;;
+    *) echo 4f8430b ;;
   esac
 }
 # how SET BACKBONE: steps compiled or not
@@ -62,10 +63,8 @@ cells() {
     parts-ag) parts ag "pan pgs" "mlp_pan mlp_pgs" ;;
     parts-*) parts "${1#parts-}" "pan:0.001 pgs:0.001" "mlp_pan mlp_pgs" ;;
     others)
-      for seed in 0 1 2; do
-        grid ag "nequip_small allegro_small" $seed "none mlp pan+pgs"
-        grid rmd17_ethanol "nequip_small allegro_small" $seed "$molecule"
-      done
+      for seed in 0 1 2; do grid rmd17_ethanol "nequip_small allegro_small" $seed "$molecule"; done
+      grid ag "nequip_small allegro_small" "0 1 2" "none mlp pan+pgs"
       ;;
     aspirin) grid rmd17_aspirin mace_small "$five" "$molecule" ;;
     # for the questions of ../physics, where truth is exact
@@ -74,8 +73,8 @@ cells() {
   esac
 }
 
-for set in ag rmd17_ethanol si lif; do
-  commit=$(commit_of $set mace)
+for case in ag-mace rmd17_ethanol-mace si-mace lif-mace ag-nequip; do
+  commit=$(commit_of "${case%-*}" "${case#*-}")
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done
 [ $# -gt 0 ] || set -- ethanol ag si lif reference parts-ethanol parts-ag parts-si parts-lif others aspirin

@@ -10,7 +10,7 @@ python=${PYTHON:-$root/.venv/bin/python}
 export OMP_NUM_THREADS=1
 
 # commit_of SET: whose code asks
-commit_of() { case $1 in si_sw) echo 39edc5b ;; ag | si | rmd17_ethanol) echo ffb8408 ;; *) echo be4cc4f ;; esac; }
+commit_of() { case $1 in si_sw) echo 08b3e0b ;; ag | si | rmd17_ethanol) echo ffb8408 ;; *) echo be4cc4f ;; esac; }
 
 # ask SETS WORDS…: every kept cell of these sets with seeds 0 to 2 that has its model
 ask() {
