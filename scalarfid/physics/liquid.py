@@ -8,7 +8,7 @@ each of five blocks of the counted frames: intervals are Student's over blocks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -217,14 +217,17 @@ def measure(
     asked = {"model": model} | ({} if reference is None else {"reference": reference})
     numbers, arrays, faults = {}, {}, []
     for title, crystal in system.crystals.items():
-        melts = {}
+        melts, unsound = {}, []
         for role, frames, failure in _melts(asked, crystal, options, Store(system, work), title):
             values, wrong = _sound(f"{title}: the melt of {asked[role].name}", frames, failure)
             numbers |= {f"{title}.{role}.{of}": number for of, number in values.items()}
-            faults += wrong
+            unsound += wrong
             melts |= {} if failure else {role: frames}
+        faults += unsound
         if "model" in melts:
             values, curves, wrong = judge(title, melts, system, options)
+            if unsound:  # a crystal beside a liquid: described, not judged
+                values, wrong = {name: replace(number, better=None) for name, number in values.items()}, []
             numbers, arrays, faults = numbers | values, arrays | curves, faults + wrong
     melts = {title: _stated(crystal, options) for title, crystal in system.crystals.items()}
     settings = resolved(options, melts, "temperature", "density") | LANGEVIN

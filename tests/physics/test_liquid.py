@@ -160,8 +160,11 @@ def test_a_melt_that_explodes_and_one_that_stays_a_crystal_are_named(tmp_path):
     assert stated["density_g_per_cm3"] == pytest.approx(1.7)
     assert (stated["formula"], stated["atoms"], stated["temperature_K"], stated["frames"]) == ("Ar8", 8, 20, 10)
     assert outcome.settings["reference_level"] == "another than the labels'"
-    fault = outcome.findings[0]
-    assert fault.startswith("Ar: the melt of Pairs is no liquid, its atoms move by 0.")
+    of_model, of_reference = outcome.findings  # and none that neighbours come too close: crystals are not judged
+    assert of_model.startswith("Ar: the melt of Pairs is no liquid, its atoms move by 0.")
+    assert of_reference == of_model
+    assert "Ar.Ar-Ar.onset_difference" in outcome.numbers
+    assert headlines(outcome) == {}
 
 
 def test_a_run_that_was_interrupted_goes_on_as_if_it_was_not(tmp_path):
