@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from omegaconf import OmegaConf
@@ -83,14 +84,16 @@ def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist():
 
 def test_the_kept_cells_have_the_rates_that_the_budget_gives_their_arms():
     kept = {}
-    for file in (conf_dir().parent / "experiments" / "ablation" / "cells").rglob("config.yaml"):
-        config = OmegaConf.load(file)
-        kept[config.dataset.name, config.dataset.get("molecule"), config.probe.name] = config.training.probe_lr
-    assert len(kept) > 10
-    for (name, molecule, probe), rate in kept.items():
-        data = f"dataset={name}_{molecule}" if molecule else f"dataset={name}"
-        cell = compose(["+experiment=ablation_small", data, f"probe={probe}"])
-        assert cell.training.probe_lr == rate, (name, molecule, probe)
+    for file in (conf_dir().parent / "experiments" / "ablation" / "cells").rglob("summary.json"):
+        config = json.loads(file.read_text())["config"]
+        data, training = config["dataset"], config["training"]
+        name = "_".join(filter(None, (data["name"], data["molecule"])))
+        kept[name, config["backbone"]["name"], config["probe"]["name"]] = training["lr"], training["probe_lr"]
+    assert len(kept) > 20
+    for (data, backbone, probe), rates in kept.items():
+        words = [f"dataset={data}", f"backbone={backbone}_small", f"probe={probe}"]
+        cell = compose(["+experiment=ablation_small", *words]).training
+        assert (cell.lr, cell.probe_lr) == rates, words
 
 
 @pytest.mark.parametrize("experiment", GRIDS)
