@@ -48,7 +48,7 @@ def test_a_cell_of_the_small_grid_is_the_run_of_the_same_words_typed_by_hand(dat
     rate = 0.001 if "pgs" in probe and data != "ag" else 0.01
     rates = [f"training.probe_lr={rate}"]
     if data.startswith("rmd17"):
-        rates.append(f"training.lr={0.1 if backbone == 'nequip_small' else 0.03}")
+        rates.append(f"training.lr={0.1 if backbone == 'nequip_small' else 0.01}")
     run = to_plain(compose([*BY_HAND[data].split(), *rates, *arm, "run.experiment=ablation"]))
     assert cell | {"budget": None} == run | {"budget": None}
     facts = {"fingerprint": "0" * 64, "e0": {1: -1.0}}
