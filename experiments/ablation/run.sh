@@ -14,7 +14,7 @@ export here root python OMP_NUM_THREADS=1
 commit_of() {
   case $1-$2 in
     ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *-mace*) echo be4cc4f ;;
-    *) echo 4f8430b ;;
+    *-nequip*) echo 4f8430b ;; *) echo 04df8ca ;;
   esac
 }
 # how SET BACKBONE: steps compiled or not
@@ -73,7 +73,7 @@ cells() {
   esac
 }
 
-for case in ag-mace rmd17_ethanol-mace si-mace lif-mace ag-nequip; do
+for case in ag-mace rmd17_ethanol-mace si-mace lif-mace ag-nequip ag-allegro; do
   commit=$(commit_of "${case%-*}" "${case#*-}")
   [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
 done

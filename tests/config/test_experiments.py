@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from scalarfid.config import compose, conf_dir, run_hash, run_name
@@ -84,8 +84,8 @@ def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist():
 
 def test_the_kept_cells_have_the_rates_that_the_budget_gives_their_arms():
     kept = {}
-    for file in (conf_dir().parent / "experiments" / "ablation" / "cells").rglob("summary.json"):
-        config = json.loads(file.read_text())["config"]
+    for file in (conf_dir().parent / "experiments" / "ablation" / "cells").rglob("config.yaml"):
+        config = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
         data, training = config["dataset"], config["training"]
         name = "_".join(filter(None, (data["name"], data["molecule"])))
         kept[name, config["backbone"]["name"], config["probe"]["name"]] = training["lr"], training["probe_lr"]
