@@ -78,10 +78,11 @@ class Physics:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """A line a measure and arm whose probe has a control."""
+        """A line a measure and arm that was asked, where the probe has a control."""
         arms = [arm for arm in self.group.arms if arm.probe in CONTROLS]
         compared = dict.fromkeys(row.measure for row in self.rows)
-        return [self._verdict(measure, arm) for measure in compared for arm in arms]
+        found = [self._verdict(measure, arm) for measure in compared for arm in arms]
+        return [verdict for verdict in found if verdict.bare or verdict.control]
 
     def _verdict(self, measure: Measure, arm: Arm) -> Verdict:
         rows = {row.reference.label: row for row in self.rows if (row.measure, row.arm) == (measure, arm)}

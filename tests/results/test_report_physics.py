@@ -104,6 +104,14 @@ def test_an_artefact_is_reduced_only_against_both(folder):
     assert (c11.bare.verdict, c11.control.verdict, c11.answer) == ("increases", "increases", "no")
 
 
+def test_an_arm_that_was_not_asked_has_no_verdict(folder):
+    for seed in SEEDS:
+        tell(folder, "pan+pgs", seed).unlink()
+    found = found_in(folder)
+    assert {row.arm.label for row in found.rows} == {"mlp"}
+    assert found.verdicts == []
+
+
 def test_every_file_shows_them(folder, monkeypatch):
     monkeypatch.setattr(writing, "physics_pictures", physics_pictures)
     out = report(folder)
