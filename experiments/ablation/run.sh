@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The evidence, cell after cell, in the order of the questions. Resumes: cells kept in cells/ are skipped, interrupted
-# ones go on. All cells of a set are trained by the code of one commit, so that they may be compared.
+# ones go on. What is compared (a set and a backbone) is trained by the code of one commit.
 # Usage: experiments/ablation/run.sh [step …]   JOBS=2 trains two at a time, SEEDS="0 1" these seeds only
 # Steps: ethanol ag si lif reference parts-ethanol parts-ag parts-si parts-lif others aspirin (all).
 # SCALARFID_DATA must hold the data, else they are downloaded. The cells are those of +experiment=ablation_small.
