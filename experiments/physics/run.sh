@@ -12,13 +12,13 @@ export OMP_NUM_THREADS=1
 # commit_of SET: whose code asks
 commit_of() { case $1 in si_sw) echo 0aff6c4 ;; ag | si | rmd17_ethanol) echo ffb8408 ;; *) echo be4cc4f ;; esac; }
 
-# ask SETS WORDS…: every kept cell of these sets with seeds 0 to 2 that has its model
+# ask SETS WORDS…: every kept cell of these sets that has its model
 ask() {
   local set model found code
   for set in $1; do
     [[ " ${SETS:-$1} " == *" $set "* ]] || continue
     found=()
-    for model in "$cells"/{,probe_lr-*/}mace-*-"$set"-s[012]-*/model.safetensors; do
+    for model in "$cells"/{,probe_lr-*/}mace-*-"$set"-s[0-4]-*/model.safetensors; do
       [ -f "$model" ] && found+=("$(dirname "$model")")
     done
     [ ${#found[@]} -gt 0 ] || continue
