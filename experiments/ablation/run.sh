@@ -53,7 +53,7 @@ parts() {
 }
 
 cells() {
-  local three="none mlp pan+pgs:0.001" molecule="none mlp:0.003 pan+pgs:0.001" five="0 1 2 3 4" set seed
+  local three="none mlp pan+pgs:0.001" molecule="none mlp:0.003 pan+pgs:0.001" five="0 1 2 3 4" set
   case $1 in
     ethanol) grid rmd17_ethanol mace_small "$five" "$molecule" ;;
     ag) grid ag mace_small "$five" "none mlp pan+pgs" ;;
@@ -63,7 +63,7 @@ cells() {
     parts-ag) parts ag "pan pgs" "mlp_pan mlp_pgs" ;;
     parts-*) parts "${1#parts-}" "pan:0.001 pgs:0.001" "mlp_pan mlp_pgs" ;;
     others)
-      for seed in 0 1 2; do grid rmd17_ethanol "nequip_small allegro_small" $seed "$molecule"; done
+      grid rmd17_ethanol "nequip_small allegro_small" "0 1 2" "$molecule"
       grid ag "nequip_small allegro_small" "0 1 2" "none mlp pan+pgs"
       ;;
     aspirin) grid rmd17_aspirin mace_small "$five" "$molecule" ;;
@@ -76,12 +76,17 @@ cells() {
   esac
 }
 
-for case in ag-mace rmd17_ethanol-mace si-mace lif-mace ag-nequip ag-allegro; do
-  commit=$(commit_of "${case%-*}" "${case#*-}")
-  [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
-done
+# code: the worktrees of the cells on stdin
+code() {
+  local set backbone rest commit
+  while read -r set backbone rest; do commit_of "$set" "$backbone"; done | sort -u | while read -r commit; do
+    [ -d "$root/runs/code-$commit" ] || git -C "$root" worktree add --detach "$root/runs/code-$commit" "$commit"
+  done
+}
+
 [ $# -gt 0 ] || set -- ethanol ag si lif reference parts-ethanol parts-ag parts-si parts-lif others aspirin
 for step in "$@"; do
+  cells "$step" | code
   # shellcheck disable=SC2016
   cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||
     echo "Some cells of step $step failed: their logs are in $here/cells. The same command tries them again." >&2

@@ -40,7 +40,7 @@ for step in "$@"; do
     stability) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=stability ;;
     liquid)
       ask "ag_emt lif ag si" diagnostics=rdf compile=true
-      ask si_sw diagnostics=rdf compile=true rdf.superheat=5 # by the default of 2.5 no model melts
+      ask si_sw diagnostics=rdf compile=true rdf.superheat=5 # by the default of 2.5 most models stay crystals
       ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
