@@ -20,8 +20,8 @@ force        true: ask again what has been answered (false)
 Every answer is <name>.json (numbers with units, settings, faults, hash of the model, device and package versions),
 <name>.npz and <name>.png. What has been answered with the same settings by the same model is not asked again, wherever
 it was computed; long questions keep what they have in <name>-<hash>/ and go on there after an interruption. A question
-that finds no answer, for want of a package or a file, is a line, and the others are asked; the end names them all, and
-the exit status is then 2. The last line on stdout is the folder.
+that finds no answer, for want of a package or a file, is a line (a traceback where it is a surprise), and the others
+are asked; the end names them all, and the exit status is then 2. The last line on stdout is the folder.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from scalarfid.caught import Caught
 from scalarfid.config import conf_dir
 from scalarfid.config.messages import explain
 from scalarfid.errors import ScalarFidError
@@ -131,7 +132,7 @@ def diagnose(
         out: console for the tables.
 
     Returns:
-        The folder of the answers, and the questions that found none, each with a line that says why.
+        The folder of the answers, and the questions that found none; why has then been logged.
 
     Raises:
         ScalarFidError: no run directory, no model in it, an unknown reference or device.
@@ -142,13 +143,13 @@ def diagnose(
         if reason is not None:
             log.info("not asked: %s", reason)
             continue
-        try:
+        with Caught() as caught:
             record = _answer(subject, question, chosen[question.name], force=options["force"] == "true")
-        except ScalarFidError as error:
-            log.warning("%s, %s: not answered: %s", path.name, question.name, error)
+        if caught.error is None:
+            _show(record, out)
+        else:
+            log.warning("%s, %s: not answered: %s", path.name, question.name, caught.text)
             unanswered.append(question.name)
-            continue
-        _show(record, out)
     return subject.folder, unanswered
 
 

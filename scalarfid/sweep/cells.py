@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from scalarfid.caught import Caught
 from scalarfid.config import compose, run_hash, run_path
 from scalarfid.config.messages import to_plain
 from scalarfid.log import progress
-from scalarfid.sweep.caught import Caught
 from scalarfid.training.directory import state_of
 
 

@@ -16,10 +16,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from scalarfid.caught import Caught
 from scalarfid.config import compose
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import log, setup_logging
-from scalarfid.sweep.caught import Caught
 from scalarfid.sweep.cells import Cell, expand
 from scalarfid.sweep.ends import Attempt, End, report, settled
 from scalarfid.sweep.planned import note_planned

@@ -126,6 +126,22 @@ def test_what_cannot_be_answered_ends_nothing_else(run, tmp_path, capsys, monkey
     assert said.out.splitlines()[-1] == str(tmp_path / run.name)
 
 
+def test_a_surprise_in_one_question_ends_nothing_else(run, tmp_path, capsys, monkeypatch):
+    def foreign(*_):
+        raise np.linalg.LinAlgError("the cell of a dimer has no inverse")
+
+    known = registry.diagnostics()["elastic"]
+    monkeypatch.setitem(registry._KNOWN, "elastic", replace(known, measure=foreign, needs=(), resumes=False))
+    typed = words(run, f"out={tmp_path}")
+    typed[1] = "diagnostics=elastic,repulsion"
+    assert main(typed) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "elastic: not answered: Traceback" in error
+    assert "LinAlgError: the cell of a dimer has no inverse" in error
+    assert f"Not answered, for the reasons above: {run.name}: elastic." in error
+    assert (tmp_path / run.name / "repulsion.json").is_file()
+
+
 def test_a_run_that_was_copied_without_its_model_is_refused(run, tmp_path, capsys):
     for copied in (["summary.json"], ["summary.json", "config.yaml"]):
         folder = tmp_path / str(len(copied)) / run.name

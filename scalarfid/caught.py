@@ -1,4 +1,4 @@
-"""The one place where any exception is kept instead of raised: what fails in one cell stays in that cell."""
+"""The one place where any exception is kept instead of raised: what fails in a cell or a question stays there."""
 
 from __future__ import annotations
 
