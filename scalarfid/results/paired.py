@@ -56,6 +56,22 @@ def paired(changes: Sequence[float]) -> Paired:
     return Paired(n, mean, *interval, p)
 
 
+def pooled(samples: Sequence[Sequence[float]]) -> Paired:
+    """Mean over K samples of their means d̄_k, each with equal weight: d̄ ± t(ν, 97.5 %) √v, v = Σ v_k.
+
+    v_k = s_k²/(K² n_k), ν = v²/Σ v_k²/(n_k − 1) (Welch 1947, Satterthwaite 1946). Every sample has two values or more.
+    """
+    n, mean = sum(map(len, samples)), float(np.mean([np.mean(sample) for sample in samples]))
+    sizes = np.array([len(sample) for sample in samples])
+    parts = np.array([np.var(sample, ddof=1) for sample in samples]) / (len(samples) ** 2 * sizes)
+    error = math.sqrt(parts.sum())
+    if error <= ROUNDING * max(abs(value) for sample in samples for value in sample):
+        return Paired(n, mean)
+    freedom = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    return Paired(n, mean, mean - half, mean + half, 2.0 * float(stats.t.sf(abs(mean) / error, freedom)))
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Ends of the 95 % t interval of a mean; None for fewer than two values or values that do not differ."""
     mean, half = float(np.mean(values)), half_width(values)

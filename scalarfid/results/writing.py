@@ -22,6 +22,7 @@ from scalarfid.results.panels import Picture
 from scalarfid.results.pending import Planned, Unfinished, read_not_begun, read_unfinished, recorded_state
 from scalarfid.results.physics_figures import physics_pictures
 from scalarfid.results.physics_sheets import physics_overview, physics_section
+from scalarfid.results.pooled import pooled_sheet
 from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
 from scalarfid.results.sheets import Sheet
 from scalarfid.results.summary import UnreadableError, write_table
@@ -123,7 +124,7 @@ def _write_figures(drawn: Mapping[str, bytes], folder: Path) -> None:
 
 def _sheets(report: Report) -> list[Sheet]:
     foretold = foretold_sheets([group for group, _ in report.groups])
-    sheets = [report.overview, report.physics_overview, *foretold]
+    sheets = [report.overview, pooled_sheet(report.groups), report.physics_overview, *foretold]
     sheets += [unreadable(report.unreadable), unfinished(report.unfinished), not_begun(report.not_begun)]
     return [sheet for sheet in sheets if sheet.rows]
 
