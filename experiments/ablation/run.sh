@@ -13,12 +13,12 @@ export here root python OMP_NUM_THREADS=1
 # commit_of SET BACKBONE: whose code trains it; what is compared keeps the one it was begun with
 commit_of() {
   case $1-$2 in
-    ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *-mace*) echo be4cc4f ;;
+    ag-mace*) echo f872ab9 ;; ag-*) echo fb18a23 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *-mace*) echo be4cc4f ;;
     *-nequip*) echo 4f8430b ;; *) echo 04df8ca ;;
   esac
 }
-# how SET BACKBONE: steps compiled or not
-how() { case $1-$2 in ag-mace* | lif-mace*) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
+# how SET BACKBONE: steps compiled or not; the code of Ag with MACE is older than that choice, and does not know the word
+how() { case $1-$2 in ag-mace*) ;; lif-mace*) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
 
 # cell SET BACKBONE SEED PROBE [RATE]: train it unless it is kept; keep what the report reads, and the model, which
 # ../physics asks. RATE: of the modules, where an arm has one of its own (../trials); such cells have a folder of that name
@@ -28,8 +28,9 @@ cell() {
   if ! compgen -G "$kept/$name-*/summary.json" >/dev/null; then
     mkdir -p "$kept"
     echo "$(date +%T) $name ${5:-}"
+    # shellcheck disable=SC2046
     found=$(cd "$code" && "$python" -m scalarfid.train +experiment=ablation_small dataset="$1" backbone="$2" seed="$3" \
-      probe="$4" "$(how "$1" "$2")" ${5:+training.probe_lr="$5"} run.threads=1 run.progress=false run.device=cpu \
+      probe="$4" $(how "$1" "$2") ${5:+training.probe_lr="$5"} run.threads=1 run.progress=false run.device=cpu \
       2>"$kept/$name.log") || return 1
     mkdir -p "$kept/$(basename "$found")"
     cp "$code/$found"/{summary.json,status.json,config.yaml,model.safetensors} "$kept/$(basename "$found")/"
@@ -88,7 +89,7 @@ code() {
 for step in "$@"; do
   cells "$step" | code
   # shellcheck disable=SC2016
-  cells "$step" | xargs -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||
+  cells "$step" | xargs -r -P "${JOBS:-1}" -L 1 bash -c 'cell "$@"' cell ||
     echo "Some cells of step $step failed: their logs are in $here/cells. The same command tries them again." >&2
   "$python" -m scalarfid.report "$here/cells" out="$here/report"
 done

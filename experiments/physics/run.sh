@@ -34,7 +34,7 @@ for step in "$@"; do
   case $step in
     quick)
       ask "ag_emt si_sw lif ag si" diagnostics=elastic,phonons,repulsion
-      ask rmd17_ethanol diagnostics=bsct,repulsion
+      ask "rmd17_ethanol rmd17_aspirin" diagnostics=bsct,repulsion
       ;;
     nve) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=nve nve.duration=5 nve.timesteps=[1.0,2.0] ;;
     stability) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=stability ;;
