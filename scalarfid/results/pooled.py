@@ -33,9 +33,10 @@ class Pooled(Matched):
 
 
 def pooled_rows(found: Sequence[tuple[Group, Sequence[Comparison]]]) -> list[Pooled]:
-    """Rows of all arms that two groups or more of equal backbones compare, corrected together."""
+    """Rows of all arms that two groups or more of equal backbones compare, by backbone, corrected together."""
     known = [(group, row) for group, rows in found for row in rows if row.split == group.splits[0] and row.result.n > 1]
-    return corrected([_pooled(same) for same in alike(known, _kind) if len(same) > 1])
+    several = [same for same in alike(known, _kind) if len(same) > 1]
+    return corrected([_pooled(same) for same in sorted(several, key=lambda same: same[0][0].backbone)])
 
 
 def pooled_sheet(found: Sequence[tuple[Group, Sequence[Comparison]]]) -> Sheet:
