@@ -13,8 +13,8 @@ export here root python OMP_NUM_THREADS=1
 # commit_of SET BACKBONE: whose code trains it; what is compared keeps the one it was begun with
 commit_of() {
   case $1-$2 in
-    ag-mace*) echo f872ab9 ;; ag-*) echo fb18a23 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *-mace*) echo be4cc4f ;;
-    *-nequip*) echo 4f8430b ;; *) echo 04df8ca ;;
+    ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 6519f46 ;; *-mace*) echo be4cc4f ;;
+    ag-*) echo fb18a23 ;; *-nequip*) echo 4f8430b ;; *) echo 04df8ca ;;
   esac
 }
 # how SET BACKBONE: steps compiled or not; the code of Ag with MACE is older than that choice, and does not know the word
