@@ -18,7 +18,7 @@ commit_of() {
   esac
 }
 # how SET BACKBONE: steps compiled or not; the code of Ag with MACE is older than that choice, and does not know the word
-how() { case $1-$2 in ag-mace*) ;; lif-mace*) echo run.compile=false ;; *) echo run.compile=true ;; esac; }
+how() { case $1-$2 in ag-mace*) ;; *) echo run.compile=true ;; esac; }
 
 # cell SET BACKBONE SEED PROBE [RATE]: train it unless it is kept; keep what the report reads, and the model, which
 # ../physics asks. RATE: of the modules, where an arm has one of its own (../trials); such cells have a folder of that name
