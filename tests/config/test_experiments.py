@@ -19,7 +19,7 @@ BY_HAND = {
     "rmd17_ethanol": f"dataset=rmd17 dataset.molecule=ethanol {MOLECULE}",
     "rmd17_aspirin": f"dataset=rmd17 dataset.molecule=aspirin {MOLECULE}",
     "ag": "dataset=ag training.max_epochs=15 training.batch_size=1 training.lr=0.04",
-    "si": f"dataset=si training.max_epochs=30 training.batch_size=2 training.lr=0.04 {STRESS}",
+    "si": f"dataset=si training.max_epochs=60 training.batch_size=2 training.lr=0.04 {STRESS}",
     "lif": f"dataset=lif training.max_epochs=40 training.batch_size=1 training.lr=0.02 {STRESS}",
 }
 MOLECULAR = {"nequip_small": 0.1, "allegro_small": 0.01}
