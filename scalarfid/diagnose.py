@@ -37,7 +37,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich import box
@@ -45,7 +44,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scalarfid.caught import Caught
-from scalarfid.config import conf_dir
+from scalarfid.config import CONFIG_FILE, conf_dir, stored_dataset
 from scalarfid.config.messages import explain
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import digest, read_json
@@ -83,12 +82,12 @@ def _diagnose(words: list[str], out: Console) -> None:
     _refuse_others(others, asked)
     lost = {}
     for path in _models(options["model"], several=several):
-        try:
+        with Caught() as caught:
             folder, unanswered = diagnose(path, asked, chosen, options, out)
-        except ScalarFidError as error:
+        if caught.error is not None:
             if not several:
-                raise
-            log.warning("%s: %s", path, error)
+                raise caught.error
+            log.warning("%s: %s", path, caught.text)
             lost[path.name] = ["everything"]
             continue
         lost |= {path.name: unanswered} if unanswered else {}
@@ -154,9 +153,9 @@ def diagnose(
 
 
 def _subject(path: Path, options: Mapping[str, Any]) -> Subject:
-    potential, config = _run(path)
+    potential, dataset = _run(path)
     device, compiled = device_of(options["device"]), options["compile"] == "true"
-    system = system_of(config["dataset"], potential.elements)
+    system = system_of(dataset, potential.elements)
     model = surface(potential.to(device), dtype=options["dtype"], compile=compiled)
     model.name = path.name
     facts = {
@@ -183,14 +182,14 @@ def _answer(subject: Subject, question: Diagnostic, options: Any, *, force: bool
     return read_json(outcome.write(subject.folder, question.draw, **facts, **subject.made, versions=versions()))
 
 
-def _run(path: Path) -> tuple[Potential, dict[str, Any]]:
-    """Potential and configuration of a run directory."""
-    lost = [name for name in (MODEL_FILE, "config.yaml") if not (path / name).is_file()]
+def _run(path: Path) -> tuple[Potential, Mapping[str, Any]]:
+    """Potential of a run directory, and the dataset that it was trained on."""
+    lost = [name for name in (MODEL_FILE, CONFIG_FILE) if not (path / name).is_file()]
     if lost and (path / "summary.json").is_file():
         raise ScalarFidError(f"{path} was copied without its {lost[0]}; copy the whole run directory, or ask there.")
-    if "config.yaml" in lost:
-        raise ScalarFidError(f"{path} is not a run directory (it has no config.yaml); give one as model=….")
-    return load(path), yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    if CONFIG_FILE in lost:
+        raise ScalarFidError(f"{path} is not a run directory (it has no {CONFIG_FILE}); give one as model=….")
+    return load(path), stored_dataset(path)
 
 
 @cache

@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 
-from scalarfid.config import compose
+from scalarfid.config import CONFIG_FILE, compose, stored_dataset
 from scalarfid.data import Dataset, load
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import write_text
@@ -147,14 +146,13 @@ def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
 
 def _dataset_config(path: Path, overrides: Sequence[str]) -> Mapping[str, Any]:
     """Configuration of the dataset named in the overrides, else of the one that the run was trained on."""
-    stored = path / "config.yaml"
-    if any(word.startswith("dataset=") for word in overrides) or not stored.is_file():
+    if any(word.startswith("dataset=") for word in overrides) or not (path / CONFIG_FILE).is_file():
         if not overrides:
             raise ScalarFidError(f"{path} does not say what it was trained on; name a dataset, as in dataset=ethanol.")
         return compose(overrides).dataset
     if overrides:
         raise ScalarFidError(f"{overrides[0]} changes the run's own dataset; name it too, as in dataset=ethanol.")
-    return yaml.safe_load(stored.read_text(encoding="utf-8"))["dataset"]
+    return stored_dataset(path)
 
 
 def _chosen(dataset: Dataset, splits: Sequence[str] | None) -> dict[str, Sequence[Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from scalarfid.config import CONFIG_FILE
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json, write_json, write_text
 from scalarfid.log import log
@@ -149,7 +150,7 @@ class RunDirectory:
             self.path.rename(self._old)
         for folder in (self.checkpoints, self.path / "diagnostics"):
             folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / "config.yaml", config_yaml)
+        write_text(self.path / CONFIG_FILE, config_yaml)
         self.status = {
             "state": "running",
             "host": socket.gethostname(),

@@ -15,10 +15,12 @@ import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.diagnose import main
+from scalarfid.evaluate import main as evaluate
 from scalarfid.physics import diagnostics, registry, surface
 from scalarfid.physics.microcanonical import Course
 from scalarfid.physics.microcanonical import run as run_of
 from scalarfid.physics.surface import OfPotential
+from scalarfid.potential import load
 from scalarfid.results.answers import asked
 from scalarfid.results.cells import read_cells
 
@@ -124,6 +126,34 @@ def test_what_cannot_be_answered_ends_nothing_else(run, tmp_path, capsys, monkey
     assert "Traceback" not in error
     assert (tmp_path / run.name / "repulsion.json").is_file()
     assert said.out.splitlines()[-1] == str(tmp_path / run.name)
+
+
+def test_a_surprise_in_one_model_ends_nothing_else(run, tmp_path, capsys, monkeypatch):
+    def foreign(path):
+        if path.name == "a":
+            raise RuntimeError("the weights are of another potential")
+        return load(path)
+
+    monkeypatch.setattr("scalarfid.diagnose.load", foreign)
+    for name in ("a", run.name):
+        shutil.copytree(run, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("diagnostics"))
+    assert main(["-m", *words(tmp_path / "runs" / "*", f"out={tmp_path}")]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "a: Traceback" in error
+    assert "RuntimeError: the weights are of another potential" in error
+    assert "Not answered, for the reasons above: a: everything." in error
+    assert (tmp_path / run.name / "repulsion.json").is_file()
+
+
+@pytest.mark.parametrize("text", ["", "dataset: [ag", "seed: 1\n"])
+def test_a_configuration_that_was_copied_in_part_is_refused(text, run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "part", ignore=shutil.ignore_patterns("diagnostics"))
+    (tmp_path / "part" / "config.yaml").write_text(text)
+    assert main(words(tmp_path / "part")) == 2
+    assert evaluate([f"model={tmp_path / 'part'}"]) == 2
+    error = capsys.readouterr().err
+    assert " ".join(error.split()).count("does not say what the run was trained on; copy it again.") == 2
+    assert "Traceback" not in error
 
 
 def test_a_surprise_in_one_question_ends_nothing_else(run, tmp_path, capsys, monkeypatch):
