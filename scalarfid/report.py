@@ -8,9 +8,10 @@ Words without = are folders of runs (or summaries of runs); the others are key=v
 out         folder for the results (report/ in the first folder)
 
 Written there: report.html (one page that needs nothing beside it), report.md, report.tex, cells.csv (every number of
-every cell), comparisons.csv, figures/, and physics.csv where runs have answers of scalarfid.diagnose. Cells of another
-split, budget, code or package version than the others of their dataset and backbone, and answers with other settings or
-of another model, are listed, and enter no mean. The last line on stdout is the path of report.html.
+every cell), comparisons.csv, figures/, pooled.csv where arms are compared on several sets, and physics.csv where runs
+have answers of scalarfid.diagnose. Cells of another split, budget, code or package version than the others of their
+dataset and backbone, and answers with other settings or of another model, are listed, and enter no mean. The last line
+on stdout is the path of report.html.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(words: list[str], out: Console) -> None:
     report = write_report(*_parsed(words), state_of)
-    for table in (*_tables(report.overview), *_tables(report.physics_overview)):
+    for table in (*_tables(report.overview), *_tables(report.pooled_overview), *_tables(report.physics_overview)):
         out.print(table)
     _log_what_is_left_out(report)
     show_path(out, report.page)

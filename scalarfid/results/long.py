@@ -13,6 +13,7 @@ from scalarfid.results.cells import Cell
 from scalarfid.results.comparison import Comparison
 from scalarfid.results.groups import Group
 from scalarfid.results.matched import Matched
+from scalarfid.results.pooled import Pooled
 from scalarfid.results.units import QUANTITIES
 
 UNITS = {f"{q.metric}_{kind}": q.unit for q in QUANTITIES for kind in ("mae", "rmse")}
@@ -53,6 +54,11 @@ def cells_table(found: Iterable[Physics]) -> pd.DataFrame:
 def comparisons_table(rows: Iterable[tuple[Group, Comparison]]) -> pd.DataFrame:
     """One row per comparison, changes in %; lists (seeds, hashes, changes by seed) are separated by blanks."""
     return pd.DataFrame([_comparison(group, row) for group, row in rows])
+
+
+def pooled_table(rows: Iterable[Pooled]) -> pd.DataFrame:
+    """One row per arm, reference and metric over all sets; ``changes_percent`` are the means of the sets, in order."""
+    return pd.DataFrame([_pooled(row) for row in rows])
 
 
 def physics_table(found: Iterable[Physics]) -> pd.DataFrame:
@@ -134,6 +140,19 @@ def _change(group: Group, row: Change) -> dict[str, Any]:
     }
 
 
+def _pooled(row: Pooled) -> dict[str, Any]:
+    return {
+        "backbone": row.backbone,
+        "metric": f"{row.quantity.metric}_mae",
+        "arm": row.arm.label,
+        "reference": row.reference.label,
+        "sets": len(row.rows),
+        "datasets": "; ".join(group.dataset for group, _ in row.rows),
+        "changes_percent": _joined(one.result.mean for _, one in row.rows),
+        **_result(row, "_percent"),
+    }
+
+
 def _place(group: Group) -> dict[str, Any]:
     return {
         "dataset": group.dataset,
@@ -148,13 +167,19 @@ def _matched(row: Matched, unit: str = "") -> dict[str, Any]:
     return {
         "arm": row.arm.label,
         "reference": row.reference.label,
-        "n": row.result.n,
         "seeds": _joined(row.seeds),
         "arm_hashes": _joined(row.arm.cells[seed].hash for seed in row.seeds),
         "reference_hashes": _joined(row.reference.cells[seed].hash for seed in row.seeds),
         "arm_mean": sum(row.values) / row.result.n,
         "reference_mean": sum(row.references) / row.result.n,
         f"changes{end}": _joined(row.changes),
+        **_result(row, end),
+    }
+
+
+def _result(row: Matched, end: str) -> dict[str, Any]:
+    return {
+        "n": row.result.n,
         f"change{end}": row.result.mean,
         f"low{end}": row.result.low,
         f"high{end}": row.result.high,

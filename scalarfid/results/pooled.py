@@ -12,6 +12,7 @@ from scalarfid.results.groups import Group, alike
 from scalarfid.results.matched import Matched, corrected
 from scalarfid.results.paired import pooled
 from scalarfid.results.sheets import Sheet, result_of, signed
+from scalarfid.results.units import Quantity
 
 NOTES = [
     "Mean over sets, each with equal weight, of the mean change over its seeds (first test split; two seeds or more). "
@@ -19,12 +20,24 @@ NOTES = [
     "Corrected over the rows of this table."
 ]
 
+HEADER = ["backbone", "of", "arm", "against", "change (%)", "95 % interval (%)", "n", "p, Holm", "verdict"]
+
 
 @dataclass(frozen=True)
 class Pooled(Matched):
     """One row: the comparisons of one arm and reference over several groups; ``result`` is of relative changes in %."""
 
     rows: list[tuple[Group, Comparison]]
+
+    @property
+    def backbone(self) -> str:
+        """Of all its groups."""
+        return self.rows[0][0].backbone
+
+    @property
+    def quantity(self) -> Quantity:
+        """Whose error is compared."""
+        return self.rows[0][1].quantity
 
     @property
     def changes(self) -> list[float]:
@@ -39,27 +52,14 @@ def pooled_rows(found: Sequence[tuple[Group, Sequence[Comparison]]]) -> list[Poo
     return corrected([_pooled(same) for same in sorted(several, key=lambda same: same[0][0].backbone)])
 
 
-def pooled_sheet(found: Sequence[tuple[Group, Sequence[Comparison]]]) -> Sheet:
-    """What all sets say together; without rows where no arm was compared on two."""
+def pooled_sheet(rows: Sequence[Pooled], *, by_set: bool = True) -> Sheet:
+    """What all sets say together; how many they are, and the change on each, where ``by_set``."""
     body = []
-    for row in pooled_rows(found):
-        arm, against, *result = result_of(row)
-        group, first = row.rows[0]
-        by_set = "; ".join(f"{group.dataset} {signed(one.result.mean)}" for group, one in row.rows)
-        body.append([group.backbone, arm, against, first.quantity.symbol, str(len(row.rows)), *result, by_set])
-    header = [
-        "backbone",
-        "arm",
-        "against",
-        "MAE of",
-        "sets",
-        "change (%)",
-        "95 % interval (%)",
-        "n",
-        "p, Holm",
-        "verdict",
-    ]
-    return Sheet("Over all sets", [*header, "change by set (%)"], body, NOTES)
+    for row in rows:
+        each = "; ".join(f"{group.dataset} {signed(one.result.mean)}" for group, one in row.rows)
+        about = [str(len(row.rows)), each] if by_set else []
+        body.append([row.backbone, row.quantity.symbol, *result_of(row), *about])
+    return Sheet("Over all sets", [*HEADER, *(["sets", "change by set (%)"] if by_set else [])], body, NOTES)
 
 
 def _kind(one: tuple[Group, Comparison]) -> str:

@@ -16,17 +16,18 @@ from scalarfid.results.content import not_begun, overview, section, unfinished, 
 from scalarfid.results.correlation import foretold_sheets
 from scalarfid.results.figures import pictures
 from scalarfid.results.groups import Group, groups
-from scalarfid.results.long import cells_table, comparisons_table, physics_table
+from scalarfid.results.long import cells_table, comparisons_table, physics_table, pooled_table
 from scalarfid.results.looks import styles
 from scalarfid.results.panels import Picture
 from scalarfid.results.pending import Planned, Unfinished, read_not_begun, read_unfinished, recorded_state
 from scalarfid.results.physics_figures import physics_pictures
 from scalarfid.results.physics_sheets import physics_overview, physics_section
-from scalarfid.results.pooled import pooled_sheet
+from scalarfid.results.pooled import Pooled, pooled_rows, pooled_sheet
 from scalarfid.results.rendering import Drawn, Part, html, latex, markdown_text
 from scalarfid.results.sheets import Sheet
 from scalarfid.results.summary import UnreadableError, write_table
 
+POOLED = "pooled.csv"
 PHYSICS = "physics.csv"
 LINES = (
     "Every number comes from the summary.json files of finished runs and the diagnostics beside them; cells.csv has "
@@ -44,6 +45,7 @@ class Report:
 
     Attributes:
         groups: with the rows of their tables.
+        pooled: rows over all groups of a backbone.
         physics: of each group.
         unreadable: damaged files.
         unfinished: runs that have not ended.
@@ -52,6 +54,7 @@ class Report:
     """
 
     groups: list[tuple[Group, list[Comparison]]]
+    pooled: list[Pooled]
     physics: list[Physics]
     unreadable: list[UnreadableError]
     unfinished: list[Unfinished]
@@ -62,6 +65,11 @@ class Report:
     def overview(self) -> Sheet:
         """The table to begin with."""
         return overview(self.groups)
+
+    @property
+    def pooled_overview(self) -> Sheet:
+        """What all sets say together, in few columns; without rows where no arm was compared on two."""
+        return pooled_sheet(self.pooled, by_set=False)
 
     @property
     def physics_overview(self) -> Sheet:
@@ -75,7 +83,8 @@ def write_report(
     """Compare the finished runs in or below the places given and write what came out.
 
     Files: ``report.html`` (with everything in it), ``report.md``, ``report.tex``, ``cells.csv``, ``comparisons.csv``,
-    ``figures/``, and ``physics.csv`` where cells have answers of diagnostics.
+    ``figures/``, ``pooled.csv`` where arms are compared on several sets, and ``physics.csv`` where cells have answers
+    of diagnostics.
 
     Args:
         places: folders of run directories, or summaries.
@@ -91,10 +100,11 @@ def write_report(
     write_table(
         comparisons_table((group, row) for group, rows in report.groups for row in rows), folder / "comparisons.csv"
     )
-    if any(one.asked for one in report.physics):
-        write_table(physics_table(report.physics), folder / PHYSICS)
-    else:
-        (folder / PHYSICS).unlink(missing_ok=True)  # of an earlier report
+    for name, table in ((POOLED, pooled_table(report.pooled)), (PHYSICS, physics_table(report.physics))):
+        if table.empty:
+            (folder / name).unlink(missing_ok=True)  # of an earlier report
+        else:
+            write_table(table, folder / name)
     parts = _parts(report)
     _write_figures({f"{figure.name}.svg": figure.svg for part in parts for figure in part.figures}, folder / "figures")
     content = {"title": _title(places), "parts": parts, "lines": LINES, "sheets": _sheets(report)}
@@ -109,7 +119,9 @@ def _read(places: Sequence[str | Path], state_of: Callable[[Path], str], page: P
     planned, damaged_grids = read_not_begun(places, [cell.name for cell in cells])
     found = [(group, comparisons(group)) for group in groups(cells)]
     about = [physics(group) for group, _ in found]
-    return Report(found, about, damaged + damaged_grids, read_unfinished(places, state_of), planned, page)
+    return Report(
+        found, pooled_rows(found), about, damaged + damaged_grids, read_unfinished(places, state_of), planned, page
+    )
 
 
 def _write_figures(drawn: Mapping[str, bytes], folder: Path) -> None:
@@ -124,7 +136,7 @@ def _write_figures(drawn: Mapping[str, bytes], folder: Path) -> None:
 
 def _sheets(report: Report) -> list[Sheet]:
     foretold = foretold_sheets([group for group, _ in report.groups])
-    sheets = [report.overview, pooled_sheet(report.groups), report.physics_overview, *foretold]
+    sheets = [report.overview, pooled_sheet(report.pooled), report.physics_overview, *foretold]
     sheets += [unreadable(report.unreadable), unfinished(report.unfinished), not_begun(report.not_begun)]
     return [sheet for sheet in sheets if sheet.rows]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import re
+
 import pytest
 from results.sweeps import cell, invent
 from scipy import stats
 
+from scalarfid.report import main
 from scalarfid.results.writing import write_report
 
 SILVER = {"none": [20.0, 21.0, 22.0, 20.5], "mlp": [19.0, 22.0, 21.0, 20.0], "pan+pgs": [19.5, 20.0, 21.5, 20.4]}
@@ -39,26 +43,49 @@ def sets(sweep, tmp_path, no_figures):
 
 def test_rows_over_two_sets_are_those_of_welchs_test(sets):
     table = sets(silver=(SILVER, {}), salt=(SALT, {}))
-    assert [row[1:5] for row in table] == [
-        ["pan+pgs", "none", "F", "2"],
-        ["pan+pgs", "mlp", "F", "2"],
-        ["mlp", "none", "F", "2"],
+    assert [[*row[1:4], row[9]] for row in table] == [
+        ["F", "pan+pgs", "none", "2"],
+        ["F", "pan+pgs", "mlp", "2"],
+        ["F", "mlp", "none", "2"],
     ]
     for row in table:
         one, other = (
-            [100 * (x / ref - 1) for x, ref in zip(errors[row[1]], errors[row[2]], strict=True)]
+            [100 * (x / ref - 1) for x, ref in zip(errors[row[2]], errors[row[3]], strict=True)]
             for errors in (SILVER, SALT)
         )
         oracle = stats.ttest_ind(one, [-x for x in other], equal_var=False)  # the sum of both means, and twice ours
         ends = oracle.confidence_interval(0.95)
-        low, high = map(number, row[6].split(" … "))
-        assert number(row[5]) == pytest.approx((sum(one) / 4 + sum(other) / 3) / 2, abs=0.051)
+        low, high = map(number, row[5].split(" … "))
+        assert number(row[4]) == pytest.approx((sum(one) / 4 + sum(other) / 3) / 2, abs=0.051)
         assert (low, high) == pytest.approx((ends.low / 2, ends.high / 2), abs=0.051)
-        assert row[7] == "7"
+        assert row[6] == "7"
         assert row[10] == f"salt {sum(other) / 3:+.1f}; silver {sum(one) / 4:+.1f}".replace("-", "−")
 
 
-def test_one_set_one_seed_or_another_size_is_not_pooled(sets):
+def test_the_file_has_what_the_page_shows(sets, tmp_path):
+    table = sets(silver=(SILVER, {}), salt=(SALT, {}))
+    with (tmp_path / "report" / "pooled.csv").open(encoding="utf-8") as file:
+        kept = list(csv.DictReader(file))
+    for row, shown in zip(kept, table, strict=True):
+        assert [row["arm"], row["reference"], row["sets"]] == [shown[2], shown[3], shown[9]]
+        assert (row["backbone"], row["metric"], row["datasets"]) == ("mace", "forces_mae", "salt; silver")
+        by_set = [float(change) for change in row["changes_percent"].split()]
+        assert float(row["change_percent"]) == pytest.approx(sum(by_set) / 2)
+        assert number(shown[4]) == pytest.approx(float(row["change_percent"]), abs=0.051)
+        ends = [float(row["low_percent"]), float(row["high_percent"])]
+        assert [number(end) for end in shown[5].split(" … ")] == pytest.approx(ends, abs=0.051)
+
+
+def test_the_command_shows_them_in_few_columns(sets, tmp_path, capsys):
+    sets(silver=(SILVER, {}), salt=(SALT, {}))
+    assert main([str(tmp_path / "silver"), str(tmp_path / "salt"), f"out={tmp_path / 'again'}"]) == 0
+    _, _, shown = capsys.readouterr().out.partition("Over all sets: mace")
+    assert len(re.findall(r"pan\+pgs +(?:none|mlp) +[+−]", shown)) == 2
+    assert "salt +" not in shown
+
+
+def test_one_set_one_seed_or_another_size_is_not_pooled(sets, tmp_path):
     alone = {probe: values[:1] for probe, values in SALT.items()}
     other = {"config.backbone": {"name": "mace", "num_channels": 7}}
     assert sets(silver=(SILVER, {}), salt=(alone, {}), large=(SALT, other)) == []
+    assert not (tmp_path / "report" / "pooled.csv").exists()
