@@ -10,7 +10,11 @@ python=${PYTHON:-$root/.venv/bin/python}
 export OMP_NUM_THREADS=1
 
 # commit_of SET: whose code asks
-commit_of() { case $1 in si_sw) echo 0aff6c4 ;; ag | si | rmd17_ethanol) echo ffb8408 ;; *) echo be4cc4f ;; esac; }
+commit_of() {
+  case $1 in
+    si_sw) echo 0aff6c4 ;; si | lif) echo e8f1891 ;; ag | rmd17_ethanol) echo ffb8408 ;; *) echo be4cc4f ;;
+  esac
+}
 
 # ask SETS WORDS…: every kept cell of these sets that has its model
 ask() {
