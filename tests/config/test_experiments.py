@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 
 import pytest
 import yaml
@@ -27,6 +28,7 @@ OTHERS = {
     "rmd17_ethanol": MOLECULAR, "rmd17_aspirin": MOLECULAR, "ag": {"nequip_small": 0.2, "allegro_small": 0.04},
 }  # fmt: skip
 """Rates of backbones for which MACE's were not taken."""
+BUDGET = ("max_epochs", "batch_size", "lr", "probe_lr", "stress_weight")
 GRIDS = ("ablation", "ablation_small", "smoke")
 
 
@@ -86,18 +88,19 @@ def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist():
     assert all(name in budget and backbones.issuperset(rates) for name, rates in budget.lr.items())
 
 
-def test_the_kept_cells_have_the_rates_that_the_budget_gives_their_arms():
-    kept = {}
+def test_the_kept_cells_have_the_budget_of_their_arms():
+    kept = defaultdict(set)
     for file in (conf_dir().parent / "experiments" / "ablation" / "cells").rglob("config.yaml"):
         config = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
         data, training = config["dataset"], config["training"]
         name = "_".join(filter(None, (data["name"], data["molecule"])))
-        kept[name, config["backbone"]["name"], config["probe"]["name"]] = training["lr"], training["probe_lr"]
+        arm = (name, config["backbone"]["name"], config["probe"]["name"])
+        kept[arm].add(tuple(training[key] for key in BUDGET))
     assert len(kept) > 20
-    for (data, backbone, probe), rates in kept.items():
+    for (data, backbone, probe), found in kept.items():
         words = [f"dataset={data}", f"backbone={backbone}_small", f"probe={probe}"]
         cell = compose(["+experiment=ablation_small", *words]).training
-        assert (cell.lr, cell.probe_lr) == rates, words
+        assert found == {tuple(cell[key] for key in BUDGET)}, words
 
 
 @pytest.mark.parametrize("experiment", GRIDS)
