@@ -20,7 +20,7 @@ NOTES = [
     "Corrected over the rows of this table."
 ]
 
-HEADER = ["backbone", "of", "arm", "against", "change (%)", "95 % interval (%)", "n", "p, Holm", "verdict"]
+HEADER = ["backbone", "MAE of", "arm", "against", "change (%)", "95 % interval (%)", "n", "p, Holm", "verdict"]
 
 
 @dataclass(frozen=True)
