@@ -13,7 +13,8 @@ export here root python OMP_NUM_THREADS=1
 # commit_of SET BACKBONE: whose code trains it; what is compared keeps the one it was begun with
 commit_of() {
   case $1-$2 in
-    ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 2926885 ;; lif-mace*) echo b39f4bf ;; *-mace*) echo be4cc4f ;;
+    ag-mace*) echo f872ab9 ;; rmd17_ethanol-mace*) echo 17bad1a ;; si-mace*) echo 2926885 ;;
+    lif-mace*) echo b39f4bf ;; *-mace*) echo be4cc4f ;;
     ag-*) echo fb18a23 ;; *-nequip*) echo 4f8430b ;; *) echo 04df8ca ;;
   esac
 }
