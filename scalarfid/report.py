@@ -8,10 +8,10 @@ Words without = are folders of runs (or summaries of runs); the others are key=v
 out         folder for the results (report/ in the first folder)
 
 Written there: report.html (one page that needs nothing beside it), report.md, report.tex, cells.csv (every number of
-every cell), comparisons.csv, figures/, pooled.csv where arms are compared on several sets, and physics.csv where runs
-have answers of scalarfid.diagnose. Cells of another split, budget, code or package version than the others of their
-dataset and backbone, and answers with other settings or of another model, are listed, and enter no mean. The last line
-on stdout is the path of report.html.
+every cell), comparisons.csv, figures/, pooled.csv where arms are compared on several sets, and physics.csv where
+their answers of scalarfid.diagnose are. Cells of another split, budget, code or package version than the others of
+their dataset and backbone, and answers with other settings or of another model, are listed, and enter no mean. The last
+line on stdout is the path of report.html.
 """
 
 from __future__ import annotations

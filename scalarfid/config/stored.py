@@ -21,7 +21,6 @@ def stored_dataset(folder: Path) -> Mapping[str, Any]:
     """
     path = folder / CONFIG_FILE
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))["dataset"]
+        return yaml.safe_load(path.read_text(encoding="utf-8"))["dataset"]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ScalarFidError(f"{path} does not say what the run was trained on; copy it again.") from error
-    return found

@@ -144,8 +144,7 @@ def _pooled(row: Pooled) -> dict[str, Any]:
     return {
         "backbone": row.backbone,
         "metric": f"{row.quantity.metric}_mae",
-        "arm": row.arm.label,
-        "reference": row.reference.label,
+        **_pair(row),
         "sets": len(row.rows),
         "datasets": "; ".join(group.dataset for group, _ in row.rows),
         "changes_percent": _joined(one.result.mean for _, one in row.rows),
@@ -165,8 +164,7 @@ def _matched(row: Matched, unit: str = "") -> dict[str, Any]:
     """What every comparison has; names of changes end in their unit where it is not that of the values."""
     end = f"_{unit}" if unit else ""
     return {
-        "arm": row.arm.label,
-        "reference": row.reference.label,
+        **_pair(row),
         "seeds": _joined(row.seeds),
         "arm_hashes": _joined(row.arm.cells[seed].hash for seed in row.seeds),
         "reference_hashes": _joined(row.reference.cells[seed].hash for seed in row.seeds),
@@ -177,9 +175,12 @@ def _matched(row: Matched, unit: str = "") -> dict[str, Any]:
     }
 
 
+def _pair(row: Matched) -> dict[str, Any]:
+    return {"arm": row.arm.label, "reference": row.reference.label, "n": row.result.n}
+
+
 def _result(row: Matched, end: str) -> dict[str, Any]:
     return {
-        "n": row.result.n,
         f"change{end}": row.result.mean,
         f"low{end}": row.result.low,
         f"high{end}": row.result.high,

@@ -83,8 +83,8 @@ def write_report(
     """Compare the finished runs in or below the places given and write what came out.
 
     Files: ``report.html`` (with everything in it), ``report.md``, ``report.tex``, ``cells.csv``, ``comparisons.csv``,
-    ``figures/``, ``pooled.csv`` where arms are compared on several sets, and ``physics.csv`` where cells have answers
-    of diagnostics.
+    ``figures/``, ``pooled.csv`` where arms are compared on several sets, and ``physics.csv`` where their answers of
+    diagnostics are.
 
     Args:
         places: folders of run directories, or summaries.

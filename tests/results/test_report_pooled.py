@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 
 import pytest
-from results.sweeps import cell, invent
+from results.sweeps import cell, invent, rows
 from scipy import stats
 
 from scalarfid.report import main
@@ -64,9 +63,7 @@ def test_rows_over_two_sets_are_those_of_welchs_test(sets):
 
 def test_the_file_has_what_the_page_shows(sets, tmp_path):
     table = sets(silver=(SILVER, {}), salt=(SALT, {}))
-    with (tmp_path / "report" / "pooled.csv").open(encoding="utf-8") as file:
-        kept = list(csv.DictReader(file))
-    for row, shown in zip(kept, table, strict=True):
+    for row, shown in zip(rows(tmp_path / "report" / "pooled.csv"), table, strict=True):
         assert [row["arm"], row["reference"], row["sets"]] == [shown[2], shown[3], shown[9]]
         assert (row["backbone"], row["metric"], row["datasets"]) == ("mace", "forces_mae", "salt; silver")
         by_set = [float(change) for change in row["changes_percent"].split()]
