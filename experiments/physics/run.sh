@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Diagnostics of the trained cells of ../ablation whose models are kept there (those trained since they are kept). Asks
 # only what has not been answered, all of a set by the code of one commit, so that answers may be compared.
-# Usage: experiments/physics/run.sh [step …]   steps: quick nve stability liquid (all)   SETS="ag si" asks of these only
+# Usage: experiments/physics/run.sh [step …]   steps: quick nve stability liquid (all)
+# SETS="ag si" asks models of these sets only, SEEDS="0 1" of these seeds
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -18,12 +19,14 @@ commit_of() {
 
 # ask SETS WORDS…: every kept cell of these sets that has its model
 ask() {
-  local set model found code
+  local set seed model found code
   for set in $1; do
     [[ " ${SETS:-$1} " == *" $set "* ]] || continue
     found=()
-    for model in "$cells"/{,probe_lr-*/}mace-*-"$set"-s[0-4]-*/model.safetensors; do
-      [ -f "$model" ] && found+=("$(dirname "$model")")
+    for seed in ${SEEDS:-0 1 2 3 4}; do
+      for model in "$cells"/{,probe_lr-*/}mace-*-"$set"-s"$seed"-*/model.safetensors; do
+        [ -f "$model" ] && found+=("$(dirname "$model")")
+      done
     done
     [ ${#found[@]} -gt 0 ] || continue
     code=$root/runs/code-$(commit_of "$set")
@@ -38,7 +41,7 @@ for step in "$@"; do
   case $step in
     quick)
       ask "ag_emt si_sw lif ag si" diagnostics=elastic,phonons,repulsion
-      ask "rmd17_ethanol rmd17_aspirin" diagnostics=bsct,repulsion
+      ask "mol31 rmd17_ethanol rmd17_aspirin" diagnostics=bsct,repulsion
       ;;
     nve) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=nve nve.duration=5 nve.timesteps=[1.0,2.0] ;;
     stability) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=stability ;;
