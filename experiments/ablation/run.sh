@@ -18,8 +18,8 @@ commit_of() {
     ag-*) echo fb18a23 ;; *-nequip*) echo 4f8430b ;; *) echo 04df8ca ;;
   esac
 }
-# how SET BACKBONE: steps compiled or not; the code of Ag with MACE is older than that choice, and does not know the word;
-# mol31 has too many sizes for it to pay
+# how SET BACKBONE: steps compiled or not; the code of Ag with MACE is older than that choice and does not know the
+# word, mol31 has too many sizes for it to pay
 how() { case $1-$2 in ag-mace* | mol31-*) ;; *) echo run.compile=true ;; esac; }
 
 # cell SET BACKBONE SEED PROBE [RATE]: train it unless it is kept; keep what the report reads, and the model, which

@@ -14,6 +14,8 @@ from scalarfid.results.matched import Matched, corrected, matched
 from scalarfid.results.paired import absolute_changes, paired
 
 UNSURE = "cannot tell"
+ABSENT = "absent in both"
+NOTHING_TO_REDUCE = "nothing to reduce"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Change(Matched):
     WORDS: ClassVar[tuple[str, str]] = ("reduces", "increases")
 
     measure: Measure
+
+    @property
+    def verdict(self) -> str:
+        """``absent in both`` where every deviation of both arms is zero, else as of any row."""
+        return super().verdict if any([*self.values, *self.references]) else ABSENT
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,14 @@ class Verdict:
 
     @property
     def answer(self) -> str:
-        """``yes`` where both rows are reduced, ``no`` where one is increased, else ``cannot tell``."""
+        """``yes`` where both rows are reduced, ``no`` where one is increased, else ``cannot tell``.
+
+        ``nothing to reduce`` where no model of the three arms has the artefact.
+        """
         found = {UNSURE if row is None else row.verdict for row in (self.bare, self.control)}
         if "increases" in found:
             return "no"
-        return "yes" if found == {"reduces"} else UNSURE
+        return {("reduces",): "yes", (ABSENT,): NOTHING_TO_REDUCE}.get(tuple(found), UNSURE)
 
 
 @dataclass(frozen=True)

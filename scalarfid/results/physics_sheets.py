@@ -36,7 +36,10 @@ def answers(found: Physics) -> Sheet:
     for verdict in found.verdicts:
         against = [NOTHING if row is None else row.verdict for row in (verdict.bare, verdict.control)]
         rows.append([verdict.measure.title, verdict.arm.label, *against, verdict.answer])
-    notes = ["Reduced: yes where it is against both, no where it is increased against one, else cannot tell."]
+    notes = [
+        "Reduced: yes where it is against both, no where it is increased against one, nothing to reduce where no model "
+        "of the three arms has it, else cannot tell."
+    ]
     return Sheet("Does the arm reduce the artefact?", ANSWERS, rows, notes)
 
 

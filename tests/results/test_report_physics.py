@@ -104,6 +104,23 @@ def test_an_artefact_is_reduced_only_against_both(folder):
     assert (c11.bare.verdict, c11.control.verdict, c11.answer) == ("increases", "increases", "no")
 
 
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"none": 0, "mlp": 0, "pan+pgs": 0}, ("absent in both", "absent in both", "nothing to reduce")),
+        ({"none": 1, "mlp": 0, "pan+pgs": 0}, ("cannot tell (no spread)", "absent in both", "cannot tell")),
+        ({"none": 1, "mlp": 1, "pan+pgs": 1}, ("cannot tell (no spread)", "cannot tell (no spread)", "cannot tell")),
+    ],
+)
+def test_what_no_model_has_cannot_be_reduced(folder, monkeypatch, found, told):
+    for arm, value in found.items():
+        monkeypatch.setitem(VALUES["wall"], arm, np.full(5, value))
+        for seed in SEEDS:
+            tell(folder, arm, seed)
+    (wall,) = (verdict for verdict in found_in(folder).verdicts if verdict.measure.name == "wall")
+    assert (wall.bare.verdict, wall.control.verdict, wall.answer) == told
+
+
 def test_an_arm_that_was_not_asked_has_no_verdict(folder):
     for seed in SEEDS:
         tell(folder, "pan+pgs", seed).unlink()
