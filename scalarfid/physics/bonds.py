@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from scalarfid.data.graphs import neighbours
 from scalarfid.files import replacing
 from scalarfid.log import progress
 from scalarfid.physics.dynamics import supercell
-from scalarfid.physics.surface import Answers, Surface
+from scalarfid.physics.surface import Surface, answers_or_nan
 
 Array = NDArray[np.float64]
 BONDED = 1.25
@@ -195,15 +194,8 @@ def scan_mark(scan: Scan) -> str:
 
 
 def _asked(surface: Surface, scan: Scan) -> Track:
-    answers = [_answer(surface, frame) for frame in scan.frames]
-    return Track(np.concatenate([a.energy for a in answers]), np.array([a.forces[0] for a in answers]))
-
-
-def _answer(surface: Surface, frame: Atoms) -> Answers:
-    try:
-        return surface([frame])
-    except CalculationFailed:
-        return Answers(np.array([np.nan]), [np.full((len(frame), 3), np.nan)])
+    answers = answers_or_nan(surface, scan.frames)
+    return Track(answers.energy, np.array(answers.forces))
 
 
 @dataclass(frozen=True)

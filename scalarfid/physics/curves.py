@@ -29,6 +29,10 @@ class Curve:
     energy: Array
     force: Array
 
+    def kept(self, rows: NDArray[np.bool_]) -> Curve:
+        """Without the points that are false in ``rows`` [K]."""
+        return Curve(self.r[rows], self.energy[rows], self.force[rows])
+
 
 def arena(curve: Curve) -> dict[str, tuple[float, str]]:
     """The diatomic metrics of mlip-arena (its homonuclear-diatomics analysis), with their units.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained, unmatched, wall_error
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
-from scalarfid.physics.surface import Surface
+from scalarfid.physics.surface import Answers, Surface, answers_or_nan
 from scalarfid.physics.systems import System, symbols
 
 JUMP = 0.02
@@ -36,6 +36,10 @@ Scan = Callable[[NDArray[np.float64]], Curve]
 """From distances [K] in Å to what a surface says there."""
 Found = tuple[dict[str, Number], list[str]]
 """Numbers by name and faults."""
+Ask = Callable[..., Answers]
+"""A surface, or what asks one."""
+LEAST = 10
+"""Points with an answer of the reference, below which a scan is not compared with it."""
 
 
 @dataclass
@@ -57,13 +61,13 @@ class RepulsionOptions:
     wall_error: float = 10.0
 
 
-def dimer_scan(surface: Surface, pair: tuple[int, int], r: NDArray[np.float64]) -> Curve:
+def dimer_scan(surface: Ask, pair: tuple[int, int], r: NDArray[np.float64]) -> Curve:
     """E and F along the bond of two atoms alone, in one call."""
     answers = surface([Atoms(numbers=pair, positions=[[0, 0, 0], [x, 0, 0]]) for x in r])
     return Curve(r, answers.energy, np.array([forces[1, 0] for forces in answers.forces]))
 
 
-def crystal_scan(surface: Surface, crystal: Atoms, r: NDArray[np.float64]) -> Curve:
+def crystal_scan(surface: Ask, crystal: Atoms, r: NDArray[np.float64]) -> Curve:
     """E per atom and −dE/dr per atom against the nearest-neighbour distance r, in one call."""
     frames = []
     for ratio in r / nearest_neighbour(crystal):
@@ -81,9 +85,7 @@ def nearest_neighbour(crystal: Atoms) -> float:
     return float(neighbor_list("d", crystal, 2.0 * (crystal.get_volume() / len(crystal)) ** (1 / 3)).min())
 
 
-def _scans(
-    surface: Surface, system: System, options: RepulsionOptions, far: float
-) -> Iterator[tuple[str, Scan, Curve]]:
+def _scans(surface: Ask, system: System, options: RepulsionOptions, far: float) -> Iterator[tuple[str, Scan, Curve]]:
     for pair in system.pairs:
         d = covalent_radii[pair[0]] + covalent_radii[pair[1]]
         scan = partial(dimer_scan, surface, pair)
@@ -97,10 +99,17 @@ def _scans(
 def judge(
     name: str, scan: Scan, curve: Curve, reference: Curve | None, *, dimer: bool, wall: float
 ) -> tuple[dict[str, Number], list[str]]:
-    """Numbers and faults of one scan; a mean error of the repulsive force of ``wall`` % is a fault."""
+    """Numbers and faults of one scan; a mean error of the repulsive force of ``wall`` % is a fault.
+
+    With the reference is compared what it answers, at ``LEAST`` points or more.
+    """
     found = {key: Number(value, unit) for key, (value, unit) in arena(curve).items()} if dimer else {}
-    faults = []
-    for values, wrong in (conservation(scan, curve), softness(curve, reference), dips(curve, reference)):
+    values, faults = conservation(scan, curve)
+    found |= values
+    if reference is not None:
+        known = np.isfinite(reference.energy)
+        curve, reference = (curve.kept(known), reference.kept(known)) if known.sum() >= LEAST else (curve, None)
+    for values, wrong in (softness(curve, reference), dips(curve, reference)):
         found |= values
         faults += wrong
     if reference is not None:
@@ -187,6 +196,11 @@ def _soft_range(curve: Curve) -> Number:
     return Number(0.0 if place is None else place - float(curve.r[0]), "Å")
 
 
+def _lost(truth: Curve) -> int:
+    """Points at which the reference finds no answer."""
+    return int((~np.isfinite(truth.energy)).sum())
+
+
 def summary(numbers: dict[str, Number]) -> dict[str, Number]:
     """Headlines: means over scans of the soft range and of the error of the repulsive force, and all extra minima."""
     soft, truth, error, extra = (
@@ -225,7 +239,9 @@ def draw(outcome: Outcome, figure: Figure) -> None:
 def measure(model: Surface, reference: Surface | None, system: System, options: RepulsionOptions) -> Outcome:
     """Scan model and reference and judge the model."""
     far = options.furthest or model.cutoff or 6.0
-    truths = {} if reference is None else {name: curve for name, _, curve in _scans(reference, system, options, far)}
+    truths = {}
+    if reference is not None:
+        truths = {name: curve for name, _, curve in _scans(partial(answers_or_nan, reference), system, options, far)}
     numbers, arrays, faults = {}, {}, []
     for name, scan, curve in _scans(model, system, options, far):
         truth = truths.get(name)
@@ -240,6 +256,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "wall_from_eV_per_A": STRONG,
         "jump_from_eV": JUMP,
         "same_minimum_A": NEAR,
+        "reference_without_answer": {name: lost for name, truth in truths.items() if (lost := _lost(truth))},
     }
     numbers |= summary(numbers)
     return Outcome("repulsion", model.name, reference and reference.name, settings, numbers, arrays, faults)

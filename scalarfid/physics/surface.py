@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import CalculationFailed, Calculator
 from numpy.typing import NDArray
 
 from scalarfid.calculator import ScalarFidCalculator
@@ -146,6 +146,22 @@ class OfReference(OfCalculator):
         package = type(self._calculator).__module__.partition(".")[0]
         settings = repr(sorted(self._calculator.parameters.items()))
         self.mark = f"{name}-{package}-{version(package)}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+
+
+def answers_or_nan(surface: Surface, frames: Sequence[Atoms], *, stress: bool = False) -> Answers:
+    """Frame by frame; NaN where the surface finds no answer, as where GFN2-xTB does not converge."""
+    found = [_answer_or_nan(surface, frame, stress=stress) for frame in frames]
+    forces = [forces for answers in found for forces in answers.forces]
+    stresses = np.concatenate([answers.stress for answers in found]) if stress else None
+    return Answers(np.concatenate([answers.energy for answers in found]), forces, stresses)
+
+
+def _answer_or_nan(surface: Surface, frame: Atoms, *, stress: bool) -> Answers:
+    try:
+        return surface([frame], stress=stress)
+    except CalculationFailed:
+        energy, forces, pressure = (np.full(shape, np.nan) for shape in ((1,), (len(frame), 3), (1, 3, 3)))
+        return Answers(energy, [forces], pressure if stress else None)
 
 
 def surface(of: Potential | Calculator | str, *, dtype: str = "float64", compile: bool = False) -> Surface:

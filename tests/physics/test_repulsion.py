@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from scalarfid.physics.repulsion import (
     crystal_scan,
     dimer_scan,
     draw,
+    judge,
     measure,
     nearest_neighbour,
     wall_faults,
@@ -58,6 +60,24 @@ def test_a_surface_agrees_with_itself():
         "mean.wall_force_absolute_error": (0.0, "less", None),
         "total.spurious_minima": (0, "less", None),
     }
+
+
+def test_a_reference_that_does_not_converge_everywhere_is_compared_where_it_does():
+    options = RepulsionOptions(points=24, furthest=5.0)
+    outcome = measure(surface(lennard_jones()), surface("xtb"), System("water", (1, 8)), options)
+    lost, truth = outcome.settings["reference_without_answer"], outcome.arrays["H-O.reference_energy"]
+    assert 0 < lost["H-O"] == np.isnan(truth).sum() < 14
+    assert np.isfinite(outcome.numbers["H-O.wall_force_error"].value)
+    assert np.isfinite(outcome.numbers["H-O.energy_mae"].value)
+
+
+def test_a_reference_with_few_answers_is_not_compared():
+    r = np.linspace(2.0, 7.0, 50)
+    curve = dimer_scan(surface(lennard_jones()), (18, 18), r)
+    few = replace(curve, energy=np.where(np.arange(50) < 9, curve.energy, np.nan))
+    scan = partial(dimer_scan, surface(lennard_jones()), (18, 18))
+    alone = judge("Ar-Ar", scan, curve, None, dimer=True, wall=10)
+    assert judge("Ar-Ar", scan, curve, few, dimer=True, wall=10) == alone
 
 
 def scaled(base: Pairs, factor: float) -> Pairs:
