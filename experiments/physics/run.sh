@@ -13,7 +13,8 @@ export OMP_NUM_THREADS=1
 # commit_of SET: whose code asks
 commit_of() {
   case $1 in
-    si_sw) echo 0aff6c4 ;; si | lif) echo e8f1891 ;; ag | rmd17_ethanol) echo ffb8408 ;; *) echo be4cc4f ;;
+    si_sw) echo 0aff6c4 ;; si | lif) echo e8f1891 ;; ag | rmd17_ethanol) echo ffb8408 ;; mol31) echo 290d4c2 ;;
+    *) echo be4cc4f ;;
   esac
 }
 
@@ -41,10 +42,18 @@ for step in "$@"; do
   case $step in
     quick)
       ask "ag_emt si_sw lif ag si" diagnostics=elastic,phonons,repulsion
-      ask "mol31 rmd17_ethanol rmd17_aspirin" diagnostics=bsct,repulsion
+      ask "rmd17_ethanol rmd17_aspirin" diagnostics=bsct,repulsion
+      ask mol31 diagnostics=bsct
       ;;
-    nve) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=nve nve.duration=5 nve.timesteps=[1.0,2.0] ;;
-    stability) ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=stability ;;
+    nve)
+      ask "ag_emt si_sw lif ag si" diagnostics=nve nve.duration=5 nve.timesteps=[1.0,2.0]
+      ask rmd17_ethanol diagnostics=nve nve.duration=5 nve.timesteps=[0.5,1.0,2.0] # at 2 fs its O–H fails
+      ;;
+    stability)
+      ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=stability
+      # one run of each molecule; at 1000 K nearly all survive
+      ask mol31 diagnostics=stability stability.temperatures=[2000.0] stability.seeds=1 stability.duration=0.25
+      ;;
     liquid)
       ask "ag_emt lif ag si" diagnostics=rdf compile=true
       ask si_sw diagnostics=rdf compile=true rdf.superheat=5 # by the default of 2.5 most models stay crystals
