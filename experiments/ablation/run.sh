@@ -70,7 +70,7 @@ cells() {
       grid ag "nequip_small allegro_small" "0 1 2" "none mlp pan+pgs"
       ;;
     # for bond scans at the labels' own level of theory
-    mol31) grid mol31 mace_small "0 1 2" "$molecule" ;;
+    mol31) grid mol31 mace_small "$five" "$molecule" ;;
     aspirin) grid rmd17_aspirin mace_small "$five" "$molecule" ;;
     # for the questions of ../physics, where truth is exact
     reference)

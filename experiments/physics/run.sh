@@ -52,7 +52,7 @@ for step in "$@"; do
     stability)
       ask "ag_emt si_sw lif ag si rmd17_ethanol" diagnostics=stability
       # one run of each molecule; at 1000 K nearly all survive
-      ask mol31 diagnostics=stability stability.temperatures=[2000.0] stability.seeds=1 stability.duration=0.25
+      ask mol31 diagnostics=stability stability.temperatures=[2000.0] stability.seeds=1 stability.duration=0.5
       ;;
     liquid)
       ask "ag_emt lif ag si" diagnostics=rdf compile=true
