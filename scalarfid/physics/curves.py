@@ -29,6 +29,11 @@ class Curve:
     energy: Array
     force: Array
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Points [K] at which the surface has an answer."""
+        return np.isfinite(self.energy)
+
     def kept(self, rows: NDArray[np.bool_]) -> Curve:
         """Without the points that are false in ``rows`` [K]."""
         return Curve(self.r[rows], self.energy[rows], self.force[rows])

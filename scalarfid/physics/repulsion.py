@@ -106,9 +106,10 @@ def judge(
     found = {key: Number(value, unit) for key, (value, unit) in arena(curve).items()} if dimer else {}
     values, faults = conservation(scan, curve)
     found |= values
+    if reference is not None and reference.known.sum() < LEAST:
+        reference = None
     if reference is not None:
-        known = np.isfinite(reference.energy)
-        curve, reference = (curve.kept(known), reference.kept(known)) if known.sum() >= LEAST else (curve, None)
+        curve, reference = curve.kept(reference.known), reference.kept(reference.known)
     for values, wrong in (softness(curve, reference), dips(curve, reference)):
         found |= values
         faults += wrong
@@ -196,11 +197,6 @@ def _soft_range(curve: Curve) -> Number:
     return Number(0.0 if place is None else place - float(curve.r[0]), "Å")
 
 
-def _lost(truth: Curve) -> int:
-    """Points at which the reference finds no answer."""
-    return int((~np.isfinite(truth.energy)).sum())
-
-
 def summary(numbers: dict[str, Number]) -> dict[str, Number]:
     """Headlines: means over scans of the soft range and of the error of the repulsive force, and all extra minima."""
     soft, truth, error, extra = (
@@ -256,7 +252,9 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "wall_from_eV_per_A": STRONG,
         "jump_from_eV": JUMP,
         "same_minimum_A": NEAR,
-        "reference_without_answer": {name: lost for name, truth in truths.items() if (lost := _lost(truth))},
+        "reference_without_answer": {
+            name: int((~truth.known).sum()) for name, truth in truths.items() if not truth.known.all()
+        },
     }
     numbers |= summary(numbers)
     return Outcome("repulsion", model.name, reference and reference.name, settings, numbers, arrays, faults)

@@ -56,7 +56,9 @@ class Verdict:
         found = {UNSURE if row is None else row.verdict for row in (self.bare, self.control)}
         if "increases" in found:
             return "no"
-        return {("reduces",): "yes", (ABSENT,): NOTHING_TO_REDUCE}.get(tuple(found), UNSURE)
+        if found == {ABSENT}:
+            return NOTHING_TO_REDUCE
+        return "yes" if found == {"reduces"} else UNSURE
 
 
 @dataclass(frozen=True)
