@@ -198,9 +198,14 @@ def _soft_range(curve: Curve) -> Number:
 
 
 def summary(numbers: dict[str, Number]) -> dict[str, Number]:
-    """Headlines: means over scans of the soft range and of the error of the repulsive force, and all extra minima."""
+    """Headlines: means over scans of the soft range and of the error of the repulsive force, and all extra minima.
+
+    Where any scan is compared with the reference, those that are not (``LEAST``) count in none of them.
+    """
+    scans = [name.removesuffix(".soft_range") for name in numbers if name.endswith(".soft_range")]
+    scans = [scan for scan in scans if f"{scan}.reference_soft_range" in numbers] or scans
     soft, truth, error, extra = (
-        [number.value for name, number in numbers.items() if name.endswith(f".{key}")]
+        [numbers[f"{scan}.{key}"].value for scan in scans if f"{scan}.{key}" in numbers]
         for key in ("soft_range", "reference_soft_range", "wall_force_absolute_error", "spurious_minima")
     )
     beside = Number(float(np.mean(truth)), "Å") if truth else None

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from scalarfid.intervals import wilson
 from scalarfid.physics.crystals import level_of
@@ -26,6 +28,8 @@ from scalarfid.physics.systems import System
 
 STRETCH = 100
 """Steps between states that an interrupted run goes on from."""
+Ends = dict[float, list[Failure | None]]
+"""What became of every run, by temperature: its failure, or None."""
 
 
 @dataclass
@@ -53,12 +57,10 @@ class StabilityOptions:
     against: bool = True
 
 
-def runs(
-    surface: Surface, title: str, start: Atoms, options: StabilityOptions, store: Store
-) -> dict[float, list[Failure | None]]:
-    """What became of every run, by temperature: its failure, or None; those in the store are not run again."""
+def runs(surface: Surface, title: str, start: Atoms, options: StabilityOptions, store: Store) -> Ends:
+    """What became of every run; those in the store are not run again."""
     stretches = max(1, round(1000 * options.duration / options.timestep / STRETCH))
-    found: dict[float, list[Failure | None]] = {temperature: [] for temperature in options.temperatures}
+    found: Ends = {temperature: [] for temperature in options.temperatures}
     for temperature, ends in found.items():
         for seed in range(options.seed, options.seed + options.seeds):
             schedule = Schedule([temperature] * stretches, STRETCH, options.timestep, options.friction, seed)
@@ -66,6 +68,11 @@ def runs(
             path = store.place(surface, f"{key}.traj", start, schedule)
             ends.append(heated(start, surface.calculator(), schedule, path, label=f"NVT: {key}")[1])
     return found
+
+
+def lifetimes(ends: Sequence[Failure | None]) -> NDArray[np.float64]:
+    """Times of the failures in ps, infinite where a run came to its end."""
+    return np.array([np.inf if end is None else end.time for end in ends])
 
 
 def survival(ends: Sequence[Failure | None]) -> dict[str, Number]:
@@ -92,17 +99,25 @@ def fault_of(title: str, ends: Sequence[Failure | None], truth: Sequence[Failure
 
 
 def draw(outcome: Outcome, figure: Figure) -> None:
-    """Fraction that survives against temperature, a line a structure, the reference dashed."""
-    axes = figure.subplots()
-    for key in sorted(key for key in outcome.arrays if key.endswith("|survived")):
-        name, role, _ = key.split("|")
-        fraction, low, high = outcome.arrays[key].T
-        bars = np.abs(np.stack([fraction - low, high - fraction]))
-        style = "o-" if role == "model" else "k--"
-        title = f"{name}, {outcome.model if role == 'model' else outcome.reference}"
-        axes.errorbar(outcome.settings["temperatures"], fraction, bars, fmt=style, capsize=3, label=title)
-    axes.set(xlabel="T (K)", ylabel=f"survive {outcome.settings['duration']:g} ps", ylim=(-0.05, 1.05))
+    """Fraction of runs that still go on against time, a colour a temperature, the reference dashed."""
+    axes, duration = figure.subplots(), outcome.settings["duration"]
+    for k, temperature in enumerate(outcome.settings["temperatures"]):
+        for role, style, name in (("model", "-", outcome.model), ("reference", "--", outcome.reference)):
+            times = outcome.arrays.get(f"{temperature:g}K.{role}.lifetimes")
+            if times is not None:
+                look = {"color": f"C{k}", "linestyle": style, "label": f"{temperature:g} K, {name}"}
+                _draw_survival(axes, times, duration, look)
+    axes.set(xlabel="t (ps)", ylabel="fraction of runs that go on", ylim=(-0.05, 1.05))
     axes.legend()
+
+
+def _draw_survival(axes: Axes, times: NDArray[np.float64], duration: float, look: dict[str, str]) -> None:
+    """Steps down at every failure, Wilson's interval at the end."""
+    ends = np.sort(times[np.isfinite(times)])
+    alive = 1 - np.arange(len(ends) + 1) / len(times)
+    low, high = wilson(len(times) - len(ends), len(times))
+    axes.step([0, *ends, duration], [*alive, alive[-1]], where="post", **look)
+    axes.errorbar(duration, alive[-1], [[alive[-1] - low], [high - alive[-1]]], color=look["color"], capsize=3)
 
 
 @diagnostic("stability", StabilityOptions, draw, needs=("structure",), resumes=True)
@@ -110,28 +125,26 @@ def measure(
     model: Surface, reference: Surface | None, system: System, options: StabilityOptions, work: Path | None = None
 ) -> Outcome:
     """Run everything at every temperature with every seed, and the reference likewise."""
-    beside = reference if options.against else None
-    numbers, arrays, faults = {}, {}, []
-    every: dict[str, list[Failure | None]] = {"model": [], "reference": []}
+    asked = {"model": model} | ({"reference": reference} if reference is not None and options.against else {})
     structures, store = dict(starts(system, options.atoms)), Store(system, work)
+    every: dict[str, Ends] = {role: {temperature: [] for temperature in options.temperatures} for role in asked}
+    numbers, faults = {}, []
     for name, start in structures.items():
-        found = {"model": runs(model, f"{name}, model", start, options, store)}
-        if beside is not None:
-            found["reference"] = runs(beside, f"{name}, reference", start, options, store)
-        for role, ends in found.items():
-            rows = {temperature: survival(of) for temperature, of in ends.items()}
+        found = {role: runs(surface, f"{name}, {role}", start, options, store) for role, surface in asked.items()}
+        for role, by_temperature in found.items():
             prefix = name if role == "model" else f"{name}.{role}"
-            numbers |= {f"{prefix}.{t:g}K.{of}": number for t, row in rows.items() for of, number in row.items()}
-            fractions = [row["survived"] for row in rows.values()]
-            arrays[f"{name}|{role}|survived"] = np.array([(of.value, of.low, of.high) for of in fractions])
-            every[role] += chain.from_iterable(ends.values())
+            for temperature, ends in by_temperature.items():
+                numbers |= {f"{prefix}.{temperature:g}K.{of}": number for of, number in survival(ends).items()}
+                every[role][temperature] += ends
         for temperature, ends in found["model"].items():
             truth = found["reference"][temperature] if "reference" in found else None
             faults.append(fault_of(f"{name} at {temperature:g} K", ends, truth))
-    numbers["survived"] = survival(every["model"])["survived"]
-    failed = {role: Number(1 - survival(ends)["survived"].value, "") for role, ends in every.items() if ends}
+    survived = {role: survival([*chain.from_iterable(ends.values())])["survived"] for role, ends in every.items()}
+    failed = {role: Number(1 - fraction.value, "") for role, fraction in survived.items()}
+    numbers["survived"] = survived["model"]
     numbers["failed"] = failed["model"].headline("less", failed.get("reference"))
     settings = resolved(options, {name: described(start) for name, start in structures.items()}) | LANGEVIN
-    settings["reference_level"] = level_of(beside, system)
+    settings["reference_level"] = level_of(asked.get("reference"), system)
     faults = [fault for fault in faults if fault]
+    arrays = {f"{t:g}K.{role}.lifetimes": lifetimes(of) for role, ends in every.items() for t, of in ends.items()}
     return Outcome("stability", model.name, reference and reference.name, settings, numbers, arrays, faults)

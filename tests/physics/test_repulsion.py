@@ -22,6 +22,7 @@ from scalarfid.physics.repulsion import (
     judge,
     measure,
     nearest_neighbour,
+    summary,
     wall_faults,
 )
 
@@ -78,6 +79,18 @@ def test_a_reference_with_few_answers_is_not_compared():
     scan = partial(dimer_scan, surface(lennard_jones()), (18, 18))
     alone = judge("Ar-Ar", scan, curve, None, dimer=True, wall=10)
     assert judge("Ar-Ar", scan, curve, few, dimer=True, wall=10) == alone
+
+
+def test_a_scan_without_reference_counts_in_no_headline_beside_one_that_is_compared():
+    r = np.linspace(2.0, 7.0, 50)
+    curve = dimer_scan(surface(lennard_jones()), (18, 18), r)
+    scan = partial(dimer_scan, surface(lennard_jones()), (18, 18))
+    compared, _ = judge("Ar-Ar", scan, curve, curve, dimer=True, wall=10)
+    soft = replace(curve, force=np.minimum(curve.force, 20.0 * r / r[0]))
+    alone, _ = judge("Ne-Ne", scan, soft, None, dimer=True, wall=10)
+    assert alone["Ne-Ne.soft_range"].value > 0
+    assert summary(alone)["mean.soft_range"].value > 0
+    assert summary(compared | alone) == summary(compared)
 
 
 def scaled(base: Pairs, factor: float) -> Pairs:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from matplotlib.figure import Figure
 from physics.surfaces import Pairs, added, headlines, lennard_jones
 from scipy.stats import spearmanr
 
@@ -14,6 +15,7 @@ from scalarfid.diagnose import _work
 from scalarfid.intervals import rank_correlation, wilson
 from scalarfid.physics import System, named, surface
 from scalarfid.physics.dynamics import Failure, Schedule, Watch, heated, moving
+from scalarfid.physics.outcome import Outcome
 from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, survival
 
 SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
@@ -39,8 +41,21 @@ def test_a_sound_crystal_survives_and_one_with_a_hole_does_not(tmp_path):
     assert headlines(broken) == {"failed": (1.0, "less", 0.0)}
     assert broken.findings[0].startswith("Ar at 50 K: 2 of 2 runs (0 of the reference's) fail, the first after 0.")
     assert "a temperature spike" in broken.findings[0]
+    assert (broken.arrays["50K.model.lifetimes"] < 0.4).all()
+    assert np.isinf(broken.arrays["50K.reference.lifetimes"]).all()
     broken.write(tmp_path, draw)
     assert (tmp_path / "stability.png").stat().st_size > 1000
+
+
+def test_the_picture_steps_down_at_every_failure():
+    settings = {"duration": 1.0, "temperatures": [300.0]}
+    runs = {"300K.model.lifetimes": np.array([0.5, np.inf, 0.2, np.inf])}
+    figure = Figure()
+    draw(Outcome("stability", "m", None, settings, {}, runs, []), figure)
+    (axes,) = figure.axes
+    x, y = axes.lines[0].get_data()
+    assert (list(x), list(y)) == ([0, 0.2, 0.5, 1.0], [1, 0.75, 0.5, 0.5])
+    assert axes.get_legend_handles_labels()[1] == ["300 K, m"]
 
 
 def test_a_molecule_without_bonds_flies_apart_with_the_bond_named():
