@@ -14,17 +14,19 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from scalarfid.intervals import slope
 from scalarfid.physics.crystals import level_of
 from scalarfid.physics.dynamics import described, resolved, starts
 from scalarfid.physics.kept import Store
 from scalarfid.physics.microcanonical import Course, Record, jumps, run
-from scalarfid.physics.outcome import Number, Outcome
+from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System
 
+Array = NDArray[np.float64]
 DRIFT = 0.05
 """meV/atom/ps; a slower drift is no fault."""
 JUMP = 1.0
@@ -34,6 +36,8 @@ FACTOR = 5.0
 BLOCKS = 10
 """Of a record, for the interval of its slope."""
 PRECISIONS = ("float64", "float32")
+DRAWN = 50
+"""Points of a line of means in the picture."""
 
 
 @dataclass
@@ -180,22 +184,44 @@ def _surfaces(model: Surface) -> Iterator[tuple[str, Surface]]:
 
 
 def draw(outcome: Outcome, figure: Figure) -> None:
-    """One panel a structure and precision: total energy against time, a line a time step, the reference dashed."""
+    """One panel a structure and precision: total energy against time, a colour a time step, the reference dashed."""
     groups = sorted({tuple(key.split("|")[:2]) for key in outcome.arrays if key.endswith("|total")})
     shown = [group for group in groups if group[1] != "reference"]
-    figure.set_size_inches(4.2 * len(shown), 3.2)
-    panels = figure.subplots(1, len(shown), squeeze=False).ravel()
-    for axes, (name, precision) in zip(panels, shown, strict=True):
-        for dt, colour in zip(outcome.settings["timesteps"], ("C0", "C1", "C2", "C3", "C4", "C5"), strict=False):
-            for kind, style in ((precision, "-"), ("reference", "--")):
-                key = f"{name}|{kind}|{dt:g}fs"
-                if f"{key}|total" in outcome.arrays:
-                    label = f"{dt:g} fs" if style == "-" else None
-                    axes.plot(
-                        *(outcome.arrays[f"{key}|{of}"] for of in ("time", "total")), style, c=colour, label=label
-                    )
+    for axes, (name, precision) in zip(grid(figure, len(shown), width=4.6, height=3.4), shown, strict=False):
+        steps = outcome.settings["timesteps"]
+        for k, dt in enumerate(steps):
+            label = _described(outcome.numbers, f"{name}.{precision}.{dt:g}fs", dt)
+            if record := _drawn(outcome, name, precision, dt):
+                axes.plot(*record, color=f"C{k}", linewidth=0.4, alpha=0.2)
+                axes.plot(*_means(*record), color=f"C{k}", label=label)
+            if record := _drawn(outcome, name, "reference", dt):
+                axes.plot(*_means(*record), "k--", label=None if k else outcome.reference)
+        sound = [dt for dt in steps if f"{name}.{precision}.{dt:g}fs.slope" in outcome.numbers]
+        if sound:  # a run that fails may leave the picture
+            totals = np.concatenate([outcome.arrays[f"{name}|{precision}|{dt:g}fs|total"] for dt in sound])
+            axes.set_ylim(totals.min() - 0.1 * np.ptp(totals), totals.max() + 0.1 * np.ptp(totals))
         axes.set(title=f"{name}, {precision}", xlabel="t (ps)", ylabel="E − E₀ (meV/atom)")
-        axes.legend()
+        axes.legend(fontsize="small")
+
+
+def _described(numbers: Mapping[str, Number], prefix: str, dt: float) -> str:
+    """Time step and slope, or when the run failed."""
+    found, failure = numbers.get(f"{prefix}.slope"), numbers[f"{prefix}.failure_time"]
+    if found is None:
+        return f"{dt:g} fs, fails after {failure.value:.2g} ps"
+    return f"{dt:g} fs, {found.value:.1e} ± {(found.high - found.low) / 2:.1e} meV/atom/ps"
+
+
+def _drawn(outcome: Outcome, name: str, kind: str, dt: float) -> tuple[Array, Array] | None:
+    """Times and total energies of a run that has any."""
+    time, total = (outcome.arrays.get(f"{name}|{kind}|{dt:g}fs|{of}") for of in ("time", "total"))
+    return None if total is None or not total.size else (time, total)
+
+
+def _means(*record: Array) -> Iterator[list[float]]:
+    """Of stretches of equal length of every array of a record."""
+    for values in record:
+        yield [part.mean() for part in np.array_split(values, min(DRAWN, len(values)))]
 
 
 @diagnostic("nve", NveOptions, draw, needs=("structure",), resumes=True)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.calculator import all_changes
+from matplotlib.figure import Figure
 from physics.surfaces import Pairs, added, headlines, lennard_jones
 
 import scalarfid
 from scalarfid.intervals import slope
 from scalarfid.physics import System, surface
 from scalarfid.physics.microcanonical import KEEP, Course, Record, jumps, run
-from scalarfid.physics.nve import NveOptions, drift_fault, measure, numbers
-from scalarfid.physics.outcome import Number
+from scalarfid.physics.nve import DRAWN, NveOptions, draw, drift_fault, measure, numbers
+from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.surface import OfCalculator
 
 SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
@@ -195,3 +196,22 @@ def test_jumps_and_slopes_by_hand():
     assert fault.endswith("at 0.5 fs, the only step measured, so that dt² is not tested")
     assert drift_fault("x", falling, {}) == []
     assert drift_fault("x", steady, steady) == []
+
+
+def test_the_picture_names_slopes_and_a_run_that_fails_does_not_set_its_scale():
+    time = np.linspace(0, 1, 200)
+    totals = {"float64|1fs": 0.1 * time, "float64|2fs": 1e3 * time, "reference|1fs": 0 * time}
+    arrays = {f"Ar|{key}|time": time for key in totals} | {f"Ar|{key}|total": total for key, total in totals.items()}
+    found = {
+        "Ar.float64.1fs.slope": Number(0.1, "meV/atom/ps", 0.08, 0.12),
+        "Ar.float64.1fs.failure_time": Number(None, "ps"),
+        "Ar.float64.2fs.failure_time": Number(0.7, "ps"),
+    }
+    figure = Figure()
+    draw(Outcome("nve", "m", "truth", {"timesteps": [1.0, 2.0]}, found, arrays), figure)
+    (axes,) = figure.axes
+    handles, labels = axes.get_legend_handles_labels()
+    assert labels == ["1 fs, 1.0e-01 ± 2.0e-02 meV/atom/ps", "truth", "2 fs, fails after 0.7 ps"]
+    x, y = handles[0].get_data()
+    assert (len(x), y[0], y[-1]) == (DRAWN, pytest.approx(0.1 * time[:4].mean()), pytest.approx(0.1 * time[-4:].mean()))
+    assert axes.get_ylim() == pytest.approx((-0.01, 0.11))
