@@ -197,7 +197,7 @@ def judge(
 def draw(outcome: Outcome, figure: Figure) -> None:
     """One panel a pair: g(r), the reference dashed."""
     names = outcome.drawn("r")
-    panels = grid(figure, len(names), width=3.6, height=3.0)
+    panels = grid(figure, len(names), width=4.2, height=3.4)
     for axes, name in zip(panels, names, strict=False):
         r = outcome.arrays[f"{name}.r"]
         axes.plot(r, outcome.arrays[f"{name}.model"], label=outcome.model)
@@ -206,7 +206,7 @@ def draw(outcome: Outcome, figure: Figure) -> None:
         axes.axhline(1, color="0.8", zorder=0)
         axes.set(title=name, xlabel="r (Å)", ylabel="g(r)")
     if names:
-        panels[0].legend()
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 @diagnostic("rdf", LiquidOptions, draw, needs=("crystal",), resumes=True)

@@ -112,9 +112,9 @@ class Outcome:
         return path
 
 
-def grid(figure: Figure, count: int, *, width: float, height: float) -> list[Axes]:
-    """At least one panel, of so many inches each, in rows of three; what is left of the last row stays empty."""
-    columns = min(max(count, 1), 3)
+def grid(figure: Figure, count: int, *, width: float, height: float, columns: int = 3) -> list[Axes]:
+    """At least one panel, of so many inches each, in rows of ``columns``; what is left of the last row stays empty."""
+    columns = min(max(count, 1), columns)
     rows = -(-max(count, 1) // columns)
     figure.set_size_inches(width * columns, height * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()

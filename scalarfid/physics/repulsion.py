@@ -221,7 +221,7 @@ def summary(numbers: dict[str, Number]) -> dict[str, Number]:
 def draw(outcome: Outcome, figure: Figure) -> None:
     """Two panels a scan, energy from the far end and force against distance; the reference dashed."""
     names = outcome.drawn("r")
-    panels = grid(figure, 2 * len(names), width=3.6, height=3.0)
+    panels = grid(figure, 2 * len(names), width=3.2, height=2.8, columns=4)
     for k, name in enumerate(names):
         r = outcome.arrays[f"{name}.r"]
         for axes, of, label in zip(panels[2 * k :], ("energy", "force"), ("E (eV)", "−dE/dr (eV/Å)"), strict=False):
@@ -233,7 +233,7 @@ def draw(outcome: Outcome, figure: Figure) -> None:
             axes.axhline(0, color="0.8", zorder=0)
             axes.set_yscale("symlog", linthresh=STRONG)
             axes.set(title=name, xlabel="r (Å)", ylabel=label)
-    panels[0].legend()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 @diagnostic("repulsion", RepulsionOptions, draw)
