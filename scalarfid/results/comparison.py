@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scalarfid.results.groups import BARE, CONTROLS, Arm, Group
@@ -53,6 +54,12 @@ def comparisons(group: Group) -> list[Comparison]:
                 row = _compare(arm, reference, split, quantity)
                 found += [row] if row else []
     return corrected(found)
+
+
+def foremost(group: Group, rows: Sequence[Comparison]) -> list[Comparison]:
+    """Of PAN+PGS on the first test split, or of what there is of probes with a control: what an overview shows."""
+    first = [row for row in rows if row.split == group.splits[0]]
+    return [row for row in first if row.arm.label == "pan+pgs"] or [row for row in first if row.arm.probe in CONTROLS]
 
 
 def pairs(group: Group) -> list[tuple[Arm, Arm]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalarfid.results.cells import Cell
-from scalarfid.results.comparison import CLAIMED_FLOPS, CLAIMED_FOR, CLAIMS, PAPER, Comparison, quantities
+from scalarfid.results.comparison import CLAIMED_FLOPS, CLAIMED_FOR, CLAIMS, PAPER, Comparison, foremost, quantities
 from scalarfid.results.cost_sheets import change, costs, times
 from scalarfid.results.facts import caption
 from scalarfid.results.groups import BARE, CONTROLS, Arm, Group, alike
@@ -37,12 +37,13 @@ def section(group: Group, rows: Sequence[Comparison]) -> Section:
 
 
 def overview(found: Sequence[tuple[Group, list[Comparison]]]) -> Sheet:
-    """Force error of PAN+PGS on the first test split, or of what there is of probes with a control; a line each."""
-    rows = []
-    for group, compared in found:
-        first = [row for row in compared if row.quantity.label == "forces" and row.split == group.splits[0]]
-        wanted = [row for row in first if row.arm.label == "pan+pgs"] or [r for r in first if r.arm.probe in CONTROLS]
-        rows += [[group.title, *result_of(row)] for row in wanted]
+    """Change of the force error, of the foremost arms; a line each."""
+    rows = [
+        [group.title, *result_of(row)]
+        for group, compared in found
+        for row in foremost(group, compared)
+        if row.quantity.label == "forces"
+    ]
     header = ["group", "arm", "against", "force MAE, change (%)", "95 % interval (%)", "n", "p, Holm", "verdict"]
     return Sheet("At a glance", header, rows)
 

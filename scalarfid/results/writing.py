@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from scalarfid.files import replacing, write_text
@@ -15,6 +16,7 @@ from scalarfid.results.comparison import Comparison, comparisons
 from scalarfid.results.content import not_begun, overview, section, unfinished, unreadable
 from scalarfid.results.correlation import foretold_sheets
 from scalarfid.results.figures import pictures
+from scalarfid.results.forest import forests
 from scalarfid.results.groups import Group, groups
 from scalarfid.results.long import cells_table, comparisons_table, physics_table, pooled_table
 from scalarfid.results.looks import styles
@@ -106,8 +108,10 @@ def write_report(
         else:
             write_table(table, folder / name)
     parts = _parts(report)
-    _write_figures({f"{figure.name}.svg": figure.svg for part in parts for figure in part.figures}, folder / "figures")
-    content = {"title": _title(places), "parts": parts, "lines": LINES, "sheets": _sheets(report)}
+    figures = [_drawn(f"0-{picture.name}", picture) for picture in forests(report.groups, report.pooled)]
+    every = chain(figures, *(part.figures for part in parts))
+    _write_figures({f"{figure.name}.svg": figure.svg for figure in every}, folder / "figures")
+    content = {"title": _title(places), "parts": parts, "lines": LINES, "sheets": _sheets(report), "figures": figures}
     write_text(folder / "report.md", re.sub(r"\n{3,}", "\n\n", markdown_text(**content)))
     write_text(folder / "report.tex", latex(**content))
     write_text(report.page, html(**content))

@@ -85,4 +85,5 @@ def folder(sweep, tmp_path):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Figures take longest, and are looked at elsewhere."""
-    monkeypatch.setattr(writing, "pictures", lambda *_: [])
+    for name in ("pictures", "forests"):
+        monkeypatch.setattr(writing, name, lambda *_: [])

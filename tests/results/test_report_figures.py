@@ -14,7 +14,9 @@ from scipy import stats
 from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import comparisons
 from scalarfid.results.figures import pictures
+from scalarfid.results.forest import FURTHEST, forests
 from scalarfid.results.groups import groups
+from scalarfid.results.pooled import pooled_rows
 
 TIMES = {"none": [100.0, 110.0, 90.0], "pan+pgs": [112.0, 120.0, 900.0], "mlp": [105.0, 104.0, 99.0]}
 PAIRS = [("pan+pgs", "none"), ("pan+pgs", "mlp"), ("mlp", "none")]
@@ -179,3 +181,39 @@ def test_a_verdict_has_a_sign_of_its_own_and_open_markers_are_controls(sweep, tm
 def test_without_controls_the_legend_says_nothing_of_them(sweep, tmp_path):
     made = invent(cell(sweep, "none", 0), tmp_path / "runs", {"none": [0.1, 0.11], "pan": [0.2, 0.1]})
     assert axes_of(made)["test-error-forces"].get_legend_handles_labels()[1] == []
+
+
+SETS = {
+    "salt": {"none": [30.0, 31.0, 32.0], "mlp": [30.0, 32.0, 33.0], "pan+pgs": [28.0, 32.0, 31.5]},
+    "silver": {"none": [20.0, 21.0, 22.0, 20.5], "mlp": [19.0, 22.0, 21.0, 20.0], "pan+pgs": [10.1, 10.5, 11.0, 10.3]},
+}
+
+
+def test_all_groups_have_a_line_in_one_figure_with_both_references_and_the_mean_of_all(sweep, tmp_path):
+    template = cell(sweep, "none", 0)
+    for name, errors in SETS.items():
+        scaled = {probe: [1e-3 * value for value in values] for probe, values in errors.items()}
+        invent(template, tmp_path / name, scaled, dataset=name, dataset_title=name, fingerprint=name)
+    found = [(group, comparisons(group)) for group in groups(read_cells([tmp_path])[0])]
+    (picture,) = forests(found, together := pooled_rows(found))
+    axes, (panel,) = Figure().subplots(), picture.panels
+    panel(axes)
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["salt · mace, n = 3", "silver · mace, n = 4", "all 2 sets · mace, n = 7"]
+    drawn = [line.get_xdata() for line in axes.lines if line.get_linewidth() == 1.2]
+    expected = []
+    for errors in SETS.values():
+        for reference in ("none", "mlp"):
+            changes = 100 * (np.divide(errors["pan+pgs"], errors[reference]) - 1)
+            expected.append(stats.ttest_1samp(changes, 0).confidence_interval(0.95))
+    assert drawn[:4] == pytest.approx(np.array(expected))
+    assert drawn[4:] == pytest.approx(np.array([[row.result.low, row.result.high] for row in together[:2]]))
+    told = [line for line in axes.lines if line.get_marker() == "*"]
+    assert [line.get_xdata()[0] for line in told] == pytest.approx([-49.814], abs=1e-3)
+    assert axes.get_xlim()[0] == -FURTHEST
+    assert len(axes.patches) == 2  # the claim, beside either set
+
+
+def test_one_group_needs_no_figure_of_all(folder):
+    found = [(group, comparisons(group)) for group in groups(read_cells([folder])[0])]
+    assert forests(found, pooled_rows(found)) == []
