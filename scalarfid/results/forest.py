@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from scalarfid.results.comparison import Comparison, foremost
 from scalarfid.results.figures import NAMES
-from scalarfid.results.groups import BARE, Group
+from scalarfid.results.groups import BARE, Group, alike
 from scalarfid.results.looks import STYLES
 from scalarfid.results.matched import Matched
 from scalarfid.results.panels import Picture, lines
@@ -69,12 +69,11 @@ def _of_groups(found: Sequence[tuple[Group, Sequence[Comparison]]], quantity: Qu
 
 
 def _of_all(rows: Sequence[Pooled]) -> list[Line]:
-    """A line for every backbone and arm; equal backbones of several sizes have one each."""
-    found: dict[tuple[str, str, int], list[Matched]] = {}
-    for row in rows:
-        sets = len(row.rows)
-        found.setdefault((row.backbone, row.arm.label, sets), []).append(row)
-    return [Line(f"all {sets} sets · {backbone}", about) for (backbone, _, sets), about in found.items()]
+    """A line for every backbone, with its sizes, and arm; one for each reference where sets lack one of them."""
+    return [
+        Line(f"all {len(about[0].rows)} sets · {about[0].backbone}", about)
+        for about in alike(rows, lambda row: (row.model, row.arm.label, len(row.rows)))
+    ]
 
 
 def _draw(groups: Sequence[Line], together: Sequence[Line], axes: Axes) -> None:

@@ -35,6 +35,11 @@ class Pooled(Matched):
         return self.rows[0][0].backbone
 
     @property
+    def model(self) -> str:
+        """Backbone with its sizes, the same in all groups."""
+        return _model(self.rows[0][0])
+
+    @property
     def quantity(self) -> Quantity:
         """Whose error is compared."""
         return self.rows[0][1].quantity
@@ -64,8 +69,11 @@ def pooled_sheet(rows: Sequence[Pooled], *, by_set: bool = True) -> Sheet:
 
 def _kind(one: tuple[Group, Comparison]) -> str:
     group, row = one
-    size = group.any_cell.get("config", "backbone")
-    return canonical([group.backbone, size, row.quantity.label, row.arm.label, row.reference.label])
+    return canonical([_model(group), row.quantity.label, row.arm.label, row.reference.label])
+
+
+def _model(group: Group) -> str:
+    return canonical([group.backbone, group.any_cell.get("config", "backbone")])
 
 
 def _pooled(rows: list[tuple[Group, Comparison]]) -> Pooled:
