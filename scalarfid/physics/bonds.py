@@ -18,7 +18,7 @@ from scalarfid.data.graphs import neighbours
 from scalarfid.files import replacing
 from scalarfid.log import progress
 from scalarfid.physics.dynamics import supercell
-from scalarfid.physics.surface import Surface, answers_or_nan
+from scalarfid.physics.surface import LEAST, Surface, answers_or_nan
 
 Array = NDArray[np.float64]
 BONDED = 1.25
@@ -220,3 +220,9 @@ def crossings(scan: Scan, cutoff: float) -> list[Crossing]:
     places = np.array([frame.positions for frame in scan.frames])
     within = np.linalg.norm(places[:, j] + shifts - places[:, i], axis=-1) < cutoff
     return [Crossing(int(k), _pair(start, i[p], j[p])) for k, p in np.argwhere(np.diff(within, axis=0))]
+
+
+def answered(scans: Sequence[Scan], truths: Sequence[Track]) -> list[tuple[Scan, Track]]:
+    """Without the frames that the reference does not answer, and without scans of which it answers too few."""
+    known = [(scan, truth, np.isfinite(truth.energy)) for scan, truth in zip(scans, truths, strict=True)]
+    return [(scan.kept(rows), truth.kept(rows)) for scan, truth, rows in known if rows.sum() >= LEAST]

@@ -48,7 +48,7 @@ from scalarfid.physics.roughness import (
     looked_at,
     roughness,
 )
-from scalarfid.physics.surface import Surface
+from scalarfid.physics.surface import LEAST, Surface
 from scalarfid.physics.systems import System
 
 Array = NDArray[np.float64]
@@ -165,8 +165,8 @@ def check(options: BsctOptions) -> None:
     """Refuse fewer than ten points, lengths that do not grow, and choices of bonds that there are not."""
     if options.bonds not in ("published", "all"):
         raise ScalarFidError(f"bsct.bonds={options.bonds} is not a choice; there are published, all.")
-    if options.points < 10:
-        raise ScalarFidError(f"bsct.points={options.points}; give at least 10")
+    if options.points < LEAST:
+        raise ScalarFidError(f"bsct.points={options.points}; give at least {LEAST}")
     for prefix in ("", "crystal_"):
         near, far = getattr(options, f"{prefix}nearest"), getattr(options, f"{prefix}furthest")
         if not 0 < near < far:
@@ -241,7 +241,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
     for scan, track, truth in zip(scans, ask(model, scans), truths, strict=True):
         rows = np.full(len(scan.alpha), True) if truth is None else np.isfinite(truth.energy)
         dropped += int((~rows).sum())
-        if rows.sum() < 10:
+        if rows.sum() < LEAST:
             faults.append(f"{scan.name}: not judged, {reference.name} answers only {rows.sum()} of {len(rows)} frames")
             continue
         found, curves, wrong = judge(model, scan.kept(rows), track.kept(rows), truth and truth.kept(rows), same=same)

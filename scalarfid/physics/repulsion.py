@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained, unmatched, wall_error
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
-from scalarfid.physics.surface import Answers, Surface, answers_or_nan
+from scalarfid.physics.surface import LEAST, Answers, Surface, answers_or_nan
 from scalarfid.physics.systems import System, symbols
 
 JUMP = 0.02
@@ -38,8 +38,6 @@ Found = tuple[dict[str, Number], list[str]]
 """Numbers by name and faults."""
 Ask = Callable[..., Answers]
 """A surface, or what asks one."""
-LEAST = 10
-"""Points with an answer of the reference, below which a scan is not compared with it."""
 
 
 @dataclass

@@ -19,6 +19,9 @@ from scalarfid.data.reference import reference
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential
 
+LEAST = 10
+"""Points of a scan with an answer of the reference, below which nothing is compared with it."""
+
 
 @dataclass(frozen=True)
 class Answers:

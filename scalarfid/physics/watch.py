@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.physics.bonds import Scan, Track, ask, ask_reference
+from scalarfid.physics.bonds import Scan, Track, answered, ask, ask_reference
 from scalarfid.physics.bsct import BsctOptions, judge, scans_of, summary
 from scalarfid.physics.kept import answers_of
 from scalarfid.physics.surface import surface
@@ -48,7 +48,8 @@ class SmoothnessWatch:
         """For the ``dataset`` group of a run's configuration; the reference is asked now, or was before.
 
         Raises:
-            ScalarFidError: no molecule with a bond is known for this set, or its reference is not installed.
+            ScalarFidError: no molecule with a bond is known for this set, or its reference is not installed or answers
+                for none of them.
         """
         system = system_of(dataset, ())
         scans = list(scans_of(system, BsctOptions()))
@@ -58,12 +59,10 @@ class SmoothnessWatch:
         if system.reference is None:
             return cls(scans, [None] * len(scans))
         truth = surface(system.reference)
-        tracks = ask_reference(truth, scans, answers_of(truth, system))
-        rows = [np.isfinite(track.energy) for track in tracks]
-        return cls(
-            [scan.kept(row) for scan, row in zip(scans, rows, strict=True)],
-            [track.kept(row) for track, row in zip(tracks, rows, strict=True)],
-        )
+        known = answered(scans, ask_reference(truth, scans, answers_of(truth, system)))
+        if not known:
+            raise ScalarFidError(f"run.smoothness: {truth.name} answers for no bond of {system.name}; leave it null")
+        return cls(*zip(*known, strict=True))
 
     def __call__(self, potential: Potential) -> dict[str, float]:
         """Means of the FSD and largest jumps over the scans; nothing where energies are not finite."""

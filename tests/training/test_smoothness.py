@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,6 +14,7 @@ import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.config import compose
 from scalarfid.data.config import named
+from scalarfid.physics.bonds import Track, answered
 from scalarfid.physics.bsct import BsctOptions, scans_of
 from scalarfid.physics.systems import system_of
 from scalarfid.physics.watch import SmoothnessWatch
@@ -73,6 +75,16 @@ def test_the_fsd_stands_beside_the_potential_that_made_the_labels(tmp_path):
     assert list(found) == watch.columns == [*watch.measured]
     assert found["smooth/fsd"] > 0
     assert SmoothnessWatch.of({"name": "rmd17", "molecule": "ethanol"}).columns[0] == "smooth/energy_jump"
+
+
+def test_a_scan_without_answers_of_the_reference_is_left_out():
+    scan, other = list(scans_of(system_of({"name": "ethanol"}, ()), BsctOptions(points=24)))[:2]
+    energy, forces = np.arange(24.0), np.zeros((24, 9, 3))
+    few = Track(np.where(energy < 9, energy, np.nan), forces)
+    most = Track(np.where(energy < 10, energy, np.nan), forces)
+    ((kept, track),) = answered([scan, other], [few, most])
+    assert (kept.name, len(kept.frames), len(track.forces)) == (other.name, 10, 10)
+    assert list(track.energy) == list(range(10))
 
 
 def test_a_set_without_bonds_is_refused():
