@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from results.sweeps import ARMS, SEEDS, cell, copy_sweep, edit, invent
 from scipy import stats
 
+from scalarfid.results import writing
 from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import comparisons
 from scalarfid.results.figures import pictures
@@ -189,12 +190,18 @@ SETS = {
 }
 
 
-def test_all_groups_have_a_line_in_one_figure_with_both_references_and_the_mean_of_all(sweep, tmp_path):
-    template = cell(sweep, "none", 0)
+@pytest.fixture
+def two_sets(sweep, tmp_path):
+    """Cells of two sets with errors in meV/Å."""
     for name, errors in SETS.items():
         scaled = {probe: [1e-3 * value for value in values] for probe, values in errors.items()}
-        invent(template, tmp_path / name, scaled, dataset=name, dataset_title=name, fingerprint=name)
-    found = [(group, comparisons(group)) for group in groups(read_cells([tmp_path])[0])]
+        facts = {"dataset": name, "dataset_title": name, "fingerprint": name}
+        invent(cell(sweep, "none", 0), tmp_path / "runs" / name, scaled, **facts)
+    return tmp_path / "runs"
+
+
+def test_all_groups_have_a_line_in_one_figure_with_both_references_and_the_mean_of_all(two_sets):
+    found = [(group, comparisons(group)) for group in groups(read_cells([two_sets])[0])]
     (picture,) = forests(found, together := pooled_rows(found))
     axes, (panel,) = Figure().subplots(), picture.panels
     panel(axes)
@@ -212,6 +219,17 @@ def test_all_groups_have_a_line_in_one_figure_with_both_references_and_the_mean_
     assert [line.get_xdata()[0] for line in told] == pytest.approx([-49.814], abs=1e-3)
     assert axes.get_xlim()[0] == -FURTHEST
     assert len(axes.patches) == 2  # the claim, beside either set
+
+
+def test_it_stands_first_on_the_page(two_sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "pictures", lambda *_: [])
+    out = writing.write_report([two_sets], tmp_path / "report").page.parent
+    assert [path.name for path in (out / "figures").iterdir()] == ["0-change-forces.svg"]
+    text = (out / "report.md").read_text()
+    assert text.index("](figures/0-change-forces.svg)") < text.index("## At a glance")
+    page = (out / "report.html").read_text()
+    assert page.count("<figure>") == 1
+    assert page.index("<figure>") < page.index("At a glance")
 
 
 def test_one_group_needs_no_figure_of_all(folder):
