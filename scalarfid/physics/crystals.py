@@ -15,12 +15,16 @@ from scalarfid.physics.systems import System
 STEPS = 300
 """Of a relaxation, at most."""
 
-# Bartók et al., Phys. Rev. X 8, 041048 (2018): DFT (PW91) and the Gaussian approximation potential fitted to it.
+# Si: Bartók et al., Phys. Rev. X 8, 041048 (2018): DFT (PW91) and the Gaussian approximation potential fitted to it.
+# LiF: PBE with the settings of the labels of this project (experiments/physics/lif_dft.py).
 _PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
     "Si diamond": {
         "PW91": {"a0_A": 5.4610, "C11_GPa": 153.3, "C12_GPa": 56.3, "C44_GPa": 72.2, "gamma_optical_THz": 15.085},
         "GAP-18": {"a0_A": 5.4608, "C11_GPa": 151.4, "C12_GPa": 57.5, "C44_GPa": 67.9, "gamma_optical_THz": 14.761},
-    }
+    },
+    "LiF rocksalt": {
+        "PBE": {"a0_A": 4.0564, "C11_GPa": 109.7, "C12_GPa": 45.9, "C44_GPa": 60.9, "gamma_optical_THz": 8.312},
+    },
 }
 
 
@@ -75,7 +79,7 @@ def level_of(reference: Surface | None, system: System) -> str | None:
 def stated(reference: Surface | None, system: System) -> dict[str, Any]:
     """For the settings: how the reference is used, and published values as context where labels come from DFT.
 
-    The context is never an error: labels, code and pseudopotential differ.
+    The context is never made an error: of silicon, labels, code and pseudopotential differ.
     """
     if same_level(reference, system):
         errors = "against the labels' own level of theory"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase.build import bulk, graphene
@@ -13,7 +16,7 @@ from physics.surfaces import Pairs, headlines, lennard_jones
 from scalarfid import ScalarFidError
 from scalarfid.diagnose import options_for
 from scalarfid.physics import System, diagnostics, surface
-from scalarfid.physics.crystals import relax
+from scalarfid.physics.crystals import relax, stated
 from scalarfid.physics.elastic import ElasticOptions, draw, equation_of_state, measure, solid
 
 OPTIONS = ElasticOptions()
@@ -158,3 +161,12 @@ def test_options_and_crystals_that_cannot_be_used():
 
 def test_the_file_of_options_has_the_defaults():
     assert options_for(diagnostics()["elastic"], []) == ElasticOptions()
+
+
+def test_what_stands_beside_lif_is_what_the_labels_code_answered():
+    kept = Path(__file__).parents[2] / "experiments" / "physics" / "lif_dft.json"
+    truth = json.loads(kept.read_text())["truth"]
+    shown = stated(None, System("lif", (3, 9), {"LiF rocksalt": bulk("LiF", "rocksalt", a=4.06)}))["context"]
+    for name, value in shown["LiF rocksalt"]["PBE"].items():
+        found = truth[f"LiF rocksalt.{name.rpartition('_')[0]}"]["value"]
+        assert value == pytest.approx(found, abs=0.05 if name.endswith("GPa") else 5e-4)
