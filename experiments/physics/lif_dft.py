@@ -136,14 +136,12 @@ def deviation(number: Number, truth: float | None) -> float:
     return abs(number.value - (truth or 0.0))
 
 
-def tested(values: dict[str, dict[int, float]]) -> dict[tuple[str, str], Paired]:
-    """Changes of the deviation of PAN+PGS, paired by seed."""
-    found = {}
+def tested(values: dict[str, dict[int, float]]) -> Iterator[Paired]:
+    """Change of the deviation of PAN+PGS against the bare model, then the control, paired by seed."""
     for reference in ("none", "mlp"):
         seeds = sorted(values["pan+pgs"].keys() & values[reference].keys())
         pairs = ([values[arm][seed] for seed in seeds] for arm in ("pan+pgs", reference))
-        found["pan+pgs", reference] = paired(absolute_changes(*pairs))
-    return found
+        yield paired(absolute_changes(*pairs))
 
 
 def table(found: dict[str, dict[int, dict[str, Number]]], truth: dict[str, float | None]) -> list[list[str]]:
@@ -154,7 +152,7 @@ def table(found: dict[str, dict[int, dict[str, Number]]], truth: dict[str, float
             arm: {seed: deviation(numbers[key], truth[key]) for seed, numbers in seeds.items()}
             for arm, seeds in found.items()
         }
-        tests += tested(deviations).values()
+        tests += tested(deviations)
     with_p = [test for test in tests if test.p is not None]
     adjusted = dict(zip(map(id, with_p), holm([test.p for test in with_p]), strict=True))
     for k, (key, title) in enumerate(SHOWN.items()):
