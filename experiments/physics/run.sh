@@ -61,4 +61,5 @@ for step in "$@"; do
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
 done
+for beside in survival lif_dft; do "$python" "$here/$beside.py"; done
 "$python" -m scalarfid.report "$cells" out="$root/experiments/ablation/report"
