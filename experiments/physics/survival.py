@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from scalarfid.files import read_json, replacing
+from scalarfid.physics.stability import survival_curve
 from scalarfid.results.looks import STYLES
 
 FOLDER = Path(__file__).parent
@@ -33,9 +34,7 @@ def lifetimes(answer: dict[str, Any], *, reference: bool) -> list[float]:
 
 def draw(axes: Axes, times: list[float], duration: float, **look: Any) -> None:
     """Fraction of runs that go on, a step down at every failure."""
-    ends = np.sort([time for time in times if np.isfinite(time)])
-    alive = 1 - np.arange(len(ends) + 1) / len(times)
-    axes.step([0, *ends, duration], [*alive, alive[-1]], where="post", **look)
+    axes.step(*survival_curve(np.array(times), duration), where="post", **look)
 
 
 def main() -> None:

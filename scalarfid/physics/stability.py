@@ -75,6 +75,16 @@ def lifetimes(ends: Sequence[Failure | None]) -> NDArray[np.float64]:
     return np.array([np.inf if end is None else end.time for end in ends])
 
 
+def survival_curve(times: NDArray[np.float64], duration: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """When, in ps, the fraction of runs that go on steps down, and to what, both [K], from 0 to the end.
+
+    ``times`` are those of :func:`lifetimes`.
+    """
+    ends = np.sort(times[np.isfinite(times)])
+    alive = 1 - np.arange(len(ends) + 1) / len(times)
+    return np.array([0.0, *ends, duration]), np.append(alive, alive[-1])
+
+
 def survival(ends: Sequence[Failure | None]) -> dict[str, Number]:
     """Fraction without a failure, with Wilson's interval, and the times of the failures."""
     failures = sorted((end for end in ends if end is not None), key=lambda end: end.time)
@@ -113,11 +123,10 @@ def draw(outcome: Outcome, figure: Figure) -> None:
 
 def _draw_survival(axes: Axes, times: NDArray[np.float64], duration: float, look: dict[str, str]) -> None:
     """Steps down at every failure, Wilson's interval at the end."""
-    ends = np.sort(times[np.isfinite(times)])
-    alive = 1 - np.arange(len(ends) + 1) / len(times)
-    low, high = wilson(len(times) - len(ends), len(times))
-    axes.step([0, *ends, duration], [*alive, alive[-1]], where="post", **look)
-    axes.errorbar(duration, alive[-1], [[alive[-1] - low], [high - alive[-1]]], color=look["color"], capsize=3)
+    axes.step(*survival_curve(times, duration), where="post", **look)
+    survivors = int(np.isinf(times).sum())
+    alive, (low, high) = survivors / len(times), wilson(survivors, len(times))
+    axes.errorbar(duration, alive, [[alive - low], [high - alive]], color=look["color"], capsize=3)
 
 
 @diagnostic("stability", StabilityOptions, draw, needs=("structure",), resumes=True)

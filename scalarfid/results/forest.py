@@ -62,8 +62,7 @@ def forests(found: Sequence[tuple[Group, Sequence[Comparison]]], pooled: Sequenc
 def _of_groups(found: Sequence[tuple[Group, Sequence[Comparison]]], quantity: Quantity) -> Iterator[Line]:
     for group, compared in found:
         rows = [row for row in foremost(group, compared) if row.quantity == quantity]
-        for arm in dict.fromkeys(row.arm.label for row in rows):
-            about = [row for row in rows if row.arm.label == arm]
+        for about in alike(rows, lambda row: row.arm.label):
             claim = next((row.claim for row in about if row.claim), None)
             yield Line(f"{group.dataset} · {group.backbone}", about, claim)
 
