@@ -100,10 +100,13 @@ def build(
 
 
 def save(potential: Potential, path: str | Path) -> None:
-    """Write one safetensors file with the configuration as YAML in its metadata; atomic."""
+    """Write one safetensors file with the configuration as YAML in its metadata; atomic, equal potentials equal bytes.
+
+    The metadata has one entry, named after the format: safetensors writes several in random order.
+    """
     path = Path(path)
     state = {key: value.detach().cpu().contiguous().clone() for key, value in potential.state_dict().items()}
-    metadata = {"format": FORMAT, "config": yaml.safe_dump(potential.config, sort_keys=False)}
+    metadata = {FORMAT: yaml.safe_dump(potential.config, sort_keys=False)}
     partial = path.with_name(f".{path.name}.partial")
     save_file(state, partial, metadata=metadata)
     partial.replace(path)
@@ -129,11 +132,11 @@ def load(path: str | Path) -> Potential:
         raise ScalarFidError(
             f"{file} is not a safetensors file or is damaged ({error}); train or copy it again."
         ) from error
-    if metadata.get("format") != FORMAT:
-        raise ScalarFidError(
-            f"{file} was not written by scalarfid (format {metadata.get('format')!r}, not {FORMAT!r})."
-        )
-    potential = Potential.from_config(yaml.safe_load(metadata["config"]))
+    two_entries = metadata.get("format") == FORMAT  # as files once had
+    config = metadata.get("config" if two_entries else FORMAT)
+    if config is None:
+        raise ScalarFidError(f"{file} was not written by scalarfid (no {FORMAT!r} in its metadata: {list(metadata)}).")
+    potential = Potential.from_config(yaml.safe_load(config))
     try:
         potential.load_state_dict(state)
     except RuntimeError as error:

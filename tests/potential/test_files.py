@@ -48,10 +48,26 @@ def test_the_configuration_is_readable_yaml_that_rebuilds_the_potential(file):
     from safetensors import safe_open
 
     with safe_open(file, framework="pt") as handle:
-        config = yaml.safe_load(handle.metadata()["config"])
+        (config,) = map(yaml.safe_load, handle.metadata().values())
     assert config["backbone"]["name"] == "mace"
     rebuilt = Potential.from_config(config)
     assert list(rebuilt.state_dict()) == list(tiny("mace", "pan+pgs").state_dict())
+
+
+def test_equal_potentials_have_equal_files_and_files_of_two_entries_are_read(file):
+    """safetensors writes several entries of metadata in random order (its issue 584), so that hashes differed."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(file, framework="pt") as handle:
+        ((form, config),) = handle.metadata().items()
+        state = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+    again = [file.with_name(f"again-{i}") for i in range(8)]
+    for path in again:
+        save(scalarfid.load(file), path)
+    assert {path.read_bytes() for path in again} == {file.read_bytes()}
+    save_file(state, file, metadata={"format": form, "config": config})
+    assert scalarfid.load(file).config == scalarfid.load(again[0]).config
 
 
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "foreign", "missing"])

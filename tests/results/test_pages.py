@@ -1,0 +1,61 @@
+"""The pages state what the kept report says, and the kept report is what its code makes of the kept cells."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = ROOT / "experiments" / "ablation" / "report"
+PAGES = ["experiments/ablation/README.md", "experiments/physics/README.md"]
+NUMBER = r"[+−]?\d+(?:\.\d+)?"
+INTERVAL = re.compile(rf"\(({NUMBER}) … ({NUMBER})\)(?: [\w ’']+)?(?:, p = ({NUMBER}))?")
+TABLES = ["comparisons.csv", "pooled.csv", "physics.csv"]
+
+
+def value(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+def rounds_to(number: float, text: str) -> bool:
+    """Whether ``number``, or 100 times it (points of a fraction), is printed as ``text``."""
+    half = 0.5000001 * 10.0 ** -len(text.partition(".")[2])
+    return any(abs(scale * number - value(text)) <= half for scale in (1, 100))
+
+
+def known() -> list[tuple[float, float, float]]:
+    """Low end, high end and corrected p of every comparison of the report, and of its rank correlations (no p)."""
+    found = []
+    for name in TABLES:
+        table = pd.read_csv(REPORT / name).rename(columns=lambda column: column.removesuffix("_percent"))
+        found += list(table[["low", "high", "p_holm"]].dropna().itertuples(index=False, name=None))
+    correlations = (REPORT / "report.md").read_text().partition("foretells")[2]
+    ends = re.findall(rf"({NUMBER}) … ({NUMBER})", correlations)
+    return found + [(value(low), value(high), float("nan")) for low, high in ends]
+
+
+def stands(found: tuple[str, ...], rows: list[tuple[float, float, float]]) -> bool:
+    """Whether some row has these ends and, where the page states one, this p."""
+    return any(all(rounds_to(of, text) for of, text in zip(row, found, strict=True) if text) for row in rows)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_interval_of_a_page_stands_in_the_report(page):
+    text = re.sub(r"\s+", " ", (ROOT / page).read_text())
+    found, rows = INTERVAL.findall(text), known()
+    assert len(found) >= 5
+    assert [each for each in found if not stands(each, rows)] == []
+    assert not stands(("−99.9", "+99.9", ""), rows)
+
+
+@pytest.mark.slow
+def test_the_kept_report_is_what_its_code_makes_of_the_kept_cells(tmp_path):
+    cells = REPORT.parent / "cells"
+    subprocess.run([sys.executable, "-m", "scalarfid.report", str(cells), f"out={tmp_path}"], check=True, cwd=ROOT)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / name), pd.read_csv(REPORT / name))
