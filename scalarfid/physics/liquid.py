@@ -2,7 +2,8 @@
 
 The crystal, scaled to the density of the liquid, is melted hot and then held at its temperature in a Langevin bath;
 model and reference follow the same protocol from the same velocities and noise. Whatever is compared is measured in
-each of five blocks of the counted frames: intervals are Student's over blocks.
+each of five blocks of the counted frames: intervals are Student's over blocks. What is no liquid is described and not
+judged: a crystal or a glass has other distances than the melt, whatever the potential's wall.
 """
 
 from __future__ import annotations
@@ -20,18 +21,17 @@ from numpy.typing import NDArray
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.intervals import half_width
-from scalarfid.physics.crystals import level_of
+from scalarfid.physics.crystals import level_of, same_level
 from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, supercell
 from scalarfid.physics.kept import Store
 from scalarfid.physics.outcome import Number, Outcome, grid
+from scalarfid.physics.phases import BRAGG, GLASS, no_liquid, order, valley
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.shells import BLOCKS, ONSET, Curve, Shell, curve, overlap, shell_end
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System, symbols
 
 Array = NDArray[np.float64]
-STILL = 0.5
-"""Å; a melt whose atoms move less between the first and the last counted frame (root mean square) is none."""
 
 # Temperature in K, a little above melting, and density in g/cm³ of the liquid at its melting point (CRC Handbook).
 _LIQUIDS = {"Ag": (1400.0, 9.32), "Si": (1800.0, 2.57), "LiF": (1300.0, 1.81)}
@@ -81,8 +81,13 @@ def melt_of(crystal: Atoms, options: LiquidOptions) -> tuple[Atoms, Schedule, in
     """The scaled crystal, the schedule, and how many frames at its end count.
 
     Raises:
-        ScalarFidError: temperature or density neither given nor in the table.
+        ScalarFidError: temperature or density neither given nor in the table, frames between two steps.
     """
+    stretch = round(options.every / options.timestep)
+    if stretch < 1 or abs(stretch * options.timestep - options.every) > 1e-6:
+        raise ScalarFidError(
+            f"rdf.every={options.every:g} fs is no multiple of rdf.timestep={options.timestep:g} fs; give one that is."
+        )
     formula = crystal.get_chemical_formula("metal", empirical=True)
     temperature, density = _LIQUIDS.get(formula, (None, None))
     temperature, density = options.temperature or temperature, options.density or density
@@ -92,7 +97,6 @@ def melt_of(crystal: Atoms, options: LiquidOptions) -> tuple[Atoms, Schedule, in
     cell.set_cell(cell.cell * (density_of(cell) / density) ** (1 / 3), scale_atoms=True)
     hot, settle, counted = (round(1000 * t / options.every) for t in (options.melt, options.settle, options.duration))
     temperatures = [options.superheat * temperature] * hot + [temperature] * (settle + counted)
-    stretch = max(1, round(options.every / options.timestep))
     return cell, Schedule(temperatures, stretch, options.timestep, options.friction, options.seed), counted
 
 
@@ -166,22 +170,30 @@ def _melts(
         yield role, frames[len(schedule.temperatures) - counted :], failure
 
 
-def _sound(melt: str, frames: list[Atoms], failure: Failure | None) -> tuple[dict[str, Number], list[str]]:
+def _sound(
+    melt: str, frames: list[Atoms], failure: Failure | None, options: LiquidOptions
+) -> tuple[dict[str, Number], list[str]]:
     """Whether a run came to its end and is a liquid."""
     if failure is not None:
         wrong = f"{melt} fails after {failure.time:.3g} ps: {failure.reason}"
         return {"failure_time": failure.number}, [wrong]
-    way = moved(frames)
-    faults = [f"{melt} is no liquid, its atoms move by {way:.2f} Å only"] if way < STILL else []
-    return {"failure_time": Number(None, "ps"), "moved": Number(way, "Å")}, faults
+    found = {"order": order(frames), "valley": valley(frames, edges_of(frames[0], options))}
+    wrong = no_liquid(**found)
+    numbers = {"failure_time": Number(None, "ps"), "moved": Number(moved(frames), "Å")}
+    return numbers | {name: Number(value, "") for name, value in found.items()}, [f"{melt} is {wrong}"] if wrong else []
+
+
+def edges_of(atoms: Atoms, options: LiquidOptions) -> Array:
+    """Of the bins of g(r), in Å; no further than half the height of the cell."""
+    height = 1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1).max()
+    return np.linspace(0, min(options.furthest, height / 2), options.bins + 1)
 
 
 def judge(
     title: str, melts: dict[str, list[Atoms]], system: System, options: LiquidOptions
 ) -> tuple[dict[str, Number], dict[str, Array], list[str]]:
     """Numbers, arrays and faults of one melt."""
-    height = 1 / np.linalg.norm(melts["model"][0].cell.reciprocal(), axis=1).max()
-    edges = np.linspace(0, min(options.furthest, height / 2), options.bins + 1)
+    edges = edges_of(melts["model"][0], options)
     numbers, arrays, faults = {}, {}, []
     for pair in system.pairs:
         name = f"{title}.{symbols(pair)}"
@@ -219,18 +231,18 @@ def measure(
     for title, crystal in system.crystals.items():
         melts, unsound = {}, []
         for role, frames, failure in _melts(asked, crystal, options, Store(system, work), title):
-            values, wrong = _sound(f"{title}: the melt of {asked[role].name}", frames, failure)
+            values, wrong = _sound(f"{title}: the melt of {asked[role].name}", frames, failure, options)
             numbers |= {f"{title}.{role}.{of}": number for of, number in values.items()}
             unsound += wrong
             melts |= {} if failure else {role: frames}
         faults += unsound
         if "model" in melts:
             values, curves, wrong = judge(title, melts, system, options)
-            if unsound:  # a crystal beside a liquid: described, not judged
+            if unsound or (reference is not None and not same_level(reference, system)):  # described, not judged
                 values, wrong = {name: replace(number, better=None) for name, number in values.items()}, []
             numbers, arrays, faults = numbers | values, arrays | curves, faults + wrong
     melts = {title: _stated(crystal, options) for title, crystal in system.crystals.items()}
     settings = resolved(options, melts, "temperature", "density") | LANGEVIN
-    settings |= {"blocks": BLOCKS, "onset_at_g": ONSET, "melted_from_A": STILL}
+    settings |= {"blocks": BLOCKS, "onset_at_g": ONSET, "order_below": BRAGG, "valley_above": GLASS}
     settings["reference_level"] = level_of(reference, system)
     return Outcome("rdf", model.name, reference and reference.name, settings, numbers, arrays, faults)

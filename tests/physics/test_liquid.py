@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.geometry.rdf import get_rdf
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
+from ase.optimize import FIRE
 from ase.units import fs
 from physics.surfaces import Pairs, added, headlines, lennard_jones
 
@@ -16,9 +17,10 @@ from scalarfid.intervals import half_width
 from scalarfid.physics import System, surface
 from scalarfid.physics.dynamics import Schedule, heated, moving, supercell
 from scalarfid.physics.liquid import LiquidOptions, compare, draw, measure, melt_of, moved
-from scalarfid.physics.shells import counts, curve, distribution, overlap, shell, shell_end
+from scalarfid.physics.phases import FINEST, no_liquid, order, valley, waves
+from scalarfid.physics.shells import BLOCKS, counts, curve, distribution, overlap, shell, shell_end
 
-SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=5.4)})
+SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=5.4)}, reference="Pairs")
 OPTIONS = LiquidOptions(
     110, 1.3, superheat=4, atoms=27, melt=3, settle=1, duration=10, every=50, timestep=10, friction=2, bins=60
 )
@@ -108,6 +110,47 @@ def test_a_surface_agrees_with_itself(liquid):
     assert moved(liquid) > 1
 
 
+def test_a_liquid_is_told_from_a_crystal_and_from_a_glass(liquid):
+    edges = edges_of(liquid)
+    assert no_liquid(order(liquid), valley(liquid, edges)) is None
+    crystal, _, _ = melt_of(SYSTEM.crystals["Ar"], OPTIONS)
+    assert order([crystal]) == pytest.approx(1)
+    hot = [crystal.copy() for _ in range(20)]
+    for k, atoms in enumerate(hot):  # rms displacement along k is 0.3 Å: exp(−k²u²/2) of the shortest, (111)
+        atoms.rattle(0.3, seed=k)
+    shortest = 2 * np.pi * 3**0.5 / (crystal.cell.lengths()[0] / 3 * 2**0.5)
+    assert order(hot) == pytest.approx(np.exp(-0.5 * (0.3 * shortest) ** 2), abs=0.03)
+    assert no_liquid(order(hot), valley(hot, edges)).startswith("a crystal")
+    melt, _ = heated(crystal.repeat(2), argon(), Schedule([500.0] * 20, 10, 10.0, 2.0, 0))
+    glass = melt[-1]
+    glass.calc = argon()
+    FIRE(glass, logfile=None).run(fmax=0.01, steps=300)
+    frames = [glass] * BLOCKS
+    assert no_liquid(order(frames), valley(frames, edges)).startswith("a solid")
+
+
+def test_the_waves_are_those_of_the_cell():
+    cell = supercell(SYSTEM.crystals["Ar"], 27).cell
+    found = waves(cell[:])
+    assert np.allclose(np.exp(1j * found @ cell[:].T), 1)
+    near = len(found) * (2 * np.pi) ** 3 / cell.volume
+    assert near == pytest.approx(4 / 3 * np.pi * FINEST**3, rel=0.05)
+
+
+def test_beside_a_reference_of_another_level_a_liquid_is_described_and_not_judged():
+    other = System("argon", (18,), SYSTEM.crystals, reference="another")
+    short = LiquidOptions(**{**vars(OPTIONS), "duration": 1, "melt": 0.2, "settle": 0.1})
+    outcome = measure(surface(argon()), surface(argon()), other, short)
+    assert "Ar.Ar-Ar.onset_difference" in outcome.numbers
+    assert headlines(outcome) == {}
+
+
+def test_frames_between_two_steps_are_refused():
+    with pytest.raises(ScalarFidError, match=r"rdf\.every=5 fs is no multiple of rdf\.timestep=2 fs"):
+        melt_of(bulk("Ag"), LiquidOptions(every=5))
+    assert melt_of(bulk("Ag"), LiquidOptions(every=1, timestep=0.1))[1].stretch == 10
+
+
 def test_a_softened_wall_lets_neighbours_too_close():
     lj = argon()
     bottom = 2 ** (1 / 6) * 3.4
@@ -159,9 +202,9 @@ def test_a_melt_that_explodes_and_one_that_stays_a_crystal_are_named(tmp_path):
     (stated,) = outcome.settings["structures"].values()
     assert stated["density_g_per_cm3"] == pytest.approx(1.7)
     assert (stated["formula"], stated["atoms"], stated["temperature_K"], stated["frames"]) == ("Ar8", 8, 20, 10)
-    assert outcome.settings["reference_level"] == "another than the labels'"
+    assert outcome.settings["reference_level"] == "the labels' own"
     of_model, of_reference = outcome.findings  # and none that neighbours come too close: crystals are not judged
-    assert of_model.startswith("Ar: the melt of Pairs is no liquid, its atoms move by 0.")
+    assert of_model.startswith("Ar: the melt of Pairs is a crystal: a wave of its density has 0.9")
     assert of_reference == of_model
     assert "Ar.Ar-Ar.onset_difference" in outcome.numbers
     assert headlines(outcome) == {}
