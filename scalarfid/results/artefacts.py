@@ -20,15 +20,26 @@ NOTHING_TO_REDUCE = "nothing to reduce"
 
 @dataclass(frozen=True)
 class Change(Matched):
-    """One row of the table: the deviations by one measure, in its unit; ``result`` is of their differences."""
+    """One row of the table: the deviations by one measure, in its unit; ``result`` is of their differences.
+
+    Attributes:
+        measure: of the artefact.
+        without: seeds at which both arms have answered and one or both without this number, as a melt that ends early.
+    """
 
     WORDS: ClassVar[tuple[str, str]] = ("reduces", "increases")
 
     measure: Measure
+    without: int
 
     @property
     def verdict(self) -> str:
-        """``absent in both`` where every deviation of both arms is zero, else as of any row."""
+        """``absent in both`` where every deviation of both arms is zero, else as of any row.
+
+        ``cannot tell`` where answers have no number: runs that fail would leave the comparison to those that do not.
+        """
+        if self.without:
+            return f"{UNSURE} ({self.without} without a number)"
         return super().verdict if any([*self.values, *self.references]) else ABSENT
 
 
@@ -113,4 +124,7 @@ def _rows(group: Group, question: Asked, measure: Measure) -> Iterator[Change]:
     for arm, reference in pairs(group):
         found = matched(arm, reference, partial(question.deviation, measure=measure))
         if found:
-            yield Change(arm, reference, *found, paired(absolute_changes(*found[1:])), measure)
+            shared = arm.cells.keys() & reference.cells.keys()
+            answered = sum({arm.cells[seed], reference.cells[seed]} <= question.answers.keys() for seed in shared)
+            result = paired(absolute_changes(*found[1:]))
+            yield Change(arm, reference, *found, result, measure, answered - len(found[0]))

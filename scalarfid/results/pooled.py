@@ -68,8 +68,10 @@ def pooled_sheet(rows: Sequence[Pooled], *, by_set: bool = True) -> Sheet:
 
 
 def _kind(one: tuple[Group, Comparison]) -> str:
+    """Equal for what may be pooled; the rate of an arm's modules, chosen for every set, is not in it."""
     group, row = one
-    return canonical([_model(group), row.quantity.label, row.arm.label, row.reference.label])
+    forms = [[arm.label, arm.first.get("config", "probe")] for arm in (row.arm, row.reference)]
+    return canonical([_model(group), row.quantity.label, forms])
 
 
 def _model(group: Group) -> str:

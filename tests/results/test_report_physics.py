@@ -121,6 +121,21 @@ def test_what_no_model_has_cannot_be_reduced(folder, monkeypatch, found, told):
     assert (wall.bare.verdict, wall.control.verdict, wall.answer) == told
 
 
+def test_runs_that_fail_do_not_leave_the_comparison_to_the_others(folder):
+    for seed in (2, 4):
+        file = tell(folder, "pan+pgs", seed)
+        record = json.loads(file.read_text())
+        del record["numbers"]["wall"]
+        file.write_text(json.dumps(record))
+    (wall,) = (verdict for verdict in found_in(folder).verdicts if verdict.measure.name == "wall")
+    assert wall.bare.seeds == [0, 1, 3]
+    assert {wall.bare.verdict, wall.control.verdict} == {"cannot tell (2 without a number)"}
+    assert wall.answer == "cannot tell"
+    tell(folder, "pan+pgs", 2).unlink()  # a seed that was not asked is missing, not failed
+    (wall,) = (verdict for verdict in found_in(folder).verdicts if verdict.measure.name == "wall")
+    assert wall.bare.without == 1
+
+
 def test_an_arm_that_was_not_asked_has_no_verdict(folder):
     for seed in SEEDS:
         tell(folder, "pan+pgs", seed).unlink()

@@ -86,3 +86,10 @@ def test_one_set_one_seed_or_another_size_is_not_pooled(sets, tmp_path):
     other = {"config.backbone": {"name": "mace", "num_channels": 7}}
     assert sets(silver=(SILVER, {}), salt=(alone, {}), large=(SALT, other)) == []
     assert not (tmp_path / "report" / "pooled.csv").exists()
+
+
+def test_other_forms_of_one_probe_are_not_pooled_but_other_rates_are(sets):
+    small, large = ({"config.probe.hidden": width} for width in (16, 256))
+    assert sets(silver=(SILVER, small), salt=(SALT, large)) == []
+    rates = ({"config.training.probe_lr": rate} for rate in (0.01, 0.001))
+    assert len(sets(coin=(SILVER, next(rates)), brine=(SALT, next(rates)))) == 3
