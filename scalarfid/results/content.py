@@ -188,7 +188,8 @@ def _spread(arm: Arm, split: str, quantity: Quantity, kind: str) -> str:
 
 
 def _costs_of(cell: Cell) -> list[str]:
-    epochs = [NOTHING if cell.get(name) is None else str(cell.get(name)) for name in ("epochs", "best_epoch")]
+    best = cell.get("best_epoch")  # counted from 0
+    epochs = [count(cell.get("epochs"), 1.0, 0), count(None if best is None else best + 1, 1.0, 0)]
     counts = [count(cell.get("parameters", "total"), 1.0, 0), count(cell.get("flops", "total"), 1e6, 2)]
     return epochs + counts + [count(cell.get(name), 1.0, 0) for name in ("training_time_s", "peak_memory_MB")]
 

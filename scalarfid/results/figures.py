@@ -137,6 +137,7 @@ def _draw_curves(group: Group, style: Mapping[str, Style], quantity: Quantity, a
             axes.plot(epochs, mean, look.line, color=look.color, linewidth=1.7, label=arm.label)
     axes.set(xlabel="epoch", ylabel=f"validation {NAMES[quantity.label]} MAE ({quantity.shown_unit})", yscale="log")
     axes.set_ylim(top=_start(group, key))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -207,8 +208,8 @@ def _draw_bins(view: View, kind: str, axes: Axes) -> None:
 
 
 def _curve(history: Mapping[str, Sequence[float | None]] | None, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs and values where the curve was measured."""
+    """Epochs, counted from 1, and values where the curve was measured."""
     found = history or {}
     rows = zip(found.get("epoch", ()), found.get(key, ()), strict=False)
     kept = [(epoch, value) for epoch, value in rows if value]
-    return np.array([epoch for epoch, _ in kept]), np.array([value for _, value in kept])
+    return np.array([epoch + 1 for epoch, _ in kept]), np.array([value for _, value in kept])

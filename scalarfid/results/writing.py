@@ -146,7 +146,7 @@ def _sheets(report: Report) -> list[Sheet]:
 
 
 def _title(places: Iterable[str | Path]) -> str:
-    return f"scalarfid: {', '.join(Path(place).resolve().name for place in places)}"
+    return f"scalarfid: {', '.join(dict.fromkeys(Path(place).resolve().name for place in places))}"
 
 
 def _parts(report: Report) -> list[Part]:
