@@ -10,15 +10,17 @@ cells=$root/experiments/ablation/cells
 python=${PYTHON:-$root/.venv/bin/python}
 export OMP_NUM_THREADS=1
 
-# commit_of SET: whose code asks
+# commit_of SET STEP: whose code asks
 commit_of() {
-  case $1 in
-    si_sw) echo 0aff6c4 ;; si | lif) echo e8f1891 ;; ag | rmd17_ethanol) echo ffb8408 ;; mol31) echo 290d4c2 ;;
+  case $1-$2 in
+    si_sw-liquid) echo cecc8e5 ;; # tells a glass from a liquid; the other sets' melts are liquids by it too
+    si_sw-*) echo 0aff6c4 ;; si-* | lif-*) echo e8f1891 ;; ag-* | rmd17_ethanol-*) echo ffb8408 ;;
+    mol31-*) echo 290d4c2 ;;
     *) echo be4cc4f ;;
   esac
 }
 
-# ask SETS WORDS…: every kept cell of these sets that has its model
+# ask SETS WORDS…: every kept cell of these sets that has its model, the questions of this step
 ask() {
   local set seed model found code
   for set in $1; do
@@ -30,8 +32,8 @@ ask() {
       done
     done
     [ ${#found[@]} -gt 0 ] || continue
-    code=$root/runs/code-$(commit_of "$set")
-    [ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$(commit_of "$set")"
+    code=$root/runs/code-$(commit_of "$set" "$step")
+    [ -d "$code" ] || git -C "$root" worktree add --detach "$code" "$(commit_of "$set" "$step")"
     (cd "$code" && "$python" -m scalarfid.diagnose -m "model=$(IFS=,; echo "${found[*]}")" "${@:2}") ||
       echo "Some questions to models of $set found no answer. The same command asks them again." >&2
   done
