@@ -285,6 +285,24 @@ def test_a_kink_of_the_force_has_its_size_and_place():
     assert found.slope.low <= 1.3 <= found.slope.high < found.slope.low + 1e-5
 
 
+def singular(place, size=0.2):
+    """Morse pairs and size · √(r − place) beyond: the force grows without end towards the place."""
+
+    def past(r):
+        return np.maximum(r - place, 1e-300)
+
+    return added(
+        morse(),
+        lambda r: np.where(r > place, size * np.sqrt(past(r)), 0.0),
+        lambda r: np.where(r > place, -0.5 * size / np.sqrt(past(r)), 0.0),
+    )
+
+
+@pytest.mark.parametrize("place", [1.06, 1.24, 1.38])
+def test_a_force_that_grows_without_end_does_so_from_level_to_level_in_the_mean(place):
+    assert np.isinf(asked_roughness(singular(place)).force.size)
+
+
 def asked_roughness(model):
     """Of the bond of two atoms, whose force along it is f(α) on both."""
     scan = bond_scan("OH", Atoms("OH", [[0, 0, 0], [0.97, 0, 0]]), (0, 1), np.linspace(0.5, 1.9, 100))
