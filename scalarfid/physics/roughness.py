@@ -106,13 +106,20 @@ class Piece:
 
 
 def roughness(scan: Scan, track: Track) -> Roughness:
-    """Jumps and unexplained work of a scan, in the steps that it has."""
+    """Jumps and unexplained work of a scan, in the steps that it has; no jumps beside frames that are missing."""
     work = unexplained_work(scan.alpha, track.energy, track.pull(scan))
     found = sizes(scan, track)
     seeming = binary_dilation((found > _LIMITS[:, None])[:2].any(axis=0), iterations=AROUND)
+    found[:, beside_gaps(scan.alpha)] = 0.0
     piece = Piece(scan, found, np.zeros(3), np.zeros(3), np.full(3, True))
     largest = [piece.largest(kind, size) for kind, size in enumerate(found.max(axis=1))]
     return Roughness(*largest, work=spread(work), rest=spread(np.where(seeming, 0.0, work)))
+
+
+def beside_gaps(alpha: Array) -> NDArray[np.bool_]:
+    """Intervals [K−1] that lack a frame, and those around them: steps are uneven there, and a wall reads as a jump."""
+    steps = np.diff(alpha)
+    return binary_dilation(steps > 1.5 * steps.min(), iterations=AROUND)
 
 
 def looked_at(surface: Surface, scan: Scan, track: Track) -> Roughness:

@@ -353,6 +353,24 @@ def test_frames_without_a_reference_are_dropped():
     assert found["mean.fsd_full"] == 0
 
 
+class Unanswered(type(morse())):
+    """No answer at the fifth frame of a scan of CO, on its wall."""
+
+    def calculate(self, atoms=None, *others, **more):
+        if 0.79 < atoms.get_distance(0, 1) < 0.81:
+            raise CalculationFailed("no convergence")
+        super().calculate(atoms, *others, **more)
+
+
+def test_a_frame_that_the_reference_lacks_hides_no_jump_of_the_model():
+    smooth = morse(cutoff=5.0)
+    stepped = added(smooth, lambda r: -0.5 * np.maximum(r - 2.0, 0.0), lambda r: np.where(r > 2.0, 0.5, 0.0))
+    system = System("co", (6, 8), {}, {"CO": Atoms("CO", [[0, 0, 0], [1.15, 0, 0]])}, "pairs")
+    outcome, _ = ask_water(stepped, Unanswered(*smooth.functions, 5.0), system)
+    assert outcome.settings["frames_dropped"] == 1
+    assert outcome.findings == ["CO C0-O1: the forces jump by 0.707 eV/Å at 2.00 Å, where C0-O1 crosses the cutoff"]
+
+
 def test_crossings_are_counted_where_they_happen():
     scan = next(scans_of(WATER, BsctOptions(points=50)))
     (crossed,) = crossings(scan, 1.0)
