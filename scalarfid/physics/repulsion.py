@@ -2,7 +2,8 @@
 
 Dimers of every pair of elements from 0.5 of the sum of covalent radii to the cutoff, and crystals compressed evenly to
 0.7 of the nearest-neighbour distance r. On dimers the force along the bond is judged, on crystals −dE/dr per atom in
-eV/Å, which the pressure P = −tr σ/3 gives: P dV/dr.
+eV/Å, which the pressure P = −tr σ/3 gives: P dV/dr. A reference of another level of theory than the labels is
+drawn, and the model judged as without one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ase.neighborlist import neighbor_list
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from scalarfid.physics.crystals import level_of, same_level
 from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained, unmatched, wall_error
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
@@ -241,10 +243,11 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
     truths = {}
     if reference is not None:
         truths = {name: curve for name, _, curve in _scans(partial(answers_or_nan, reference), system, options, far)}
-    numbers, arrays, faults = {}, {}, []
+    numbers, arrays, faults, same = {}, {}, [], same_level(reference, system)
     for name, scan, curve in _scans(model, system, options, far):
         truth = truths.get(name)
-        found, wrong = judge(name, scan, curve, truth, dimer=name not in system.crystals, wall=options.wall_error)
+        beside = truth if same else None
+        found, wrong = judge(name, scan, curve, beside, dimer=name not in system.crystals, wall=options.wall_error)
         numbers |= found
         faults += wrong
         arrays |= {f"{name}.r": curve.r, f"{name}.energy": curve.energy, f"{name}.force": curve.force}
@@ -255,6 +258,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "wall_from_eV_per_A": STRONG,
         "jump_from_eV": JUMP,
         "same_minimum_A": NEAR,
+        "reference_level": level_of(reference, system),
         "reference_without_answer": {
             name: int((~truth.known).sum()) for name, truth in truths.items() if not truth.known.all()
         },
