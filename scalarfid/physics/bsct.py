@@ -35,7 +35,7 @@ from scalarfid.physics.bonds import (
 )
 from scalarfid.physics.crystals import same_level
 from scalarfid.physics.kept import answers_of
-from scalarfid.physics.outcome import Number, Outcome, over_scans
+from scalarfid.physics.outcome import Number, Outcome, mean, over_scans
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.roughness import (
     DEEPEST,
@@ -191,13 +191,13 @@ def summary(numbers: dict[str, Number]) -> dict[str, Number]:
     """Means over scans of what is published so, and the largest of the jumps; no value where a scan has none."""
     found = {}
     for key in dict.fromkeys(name.rpartition(".")[2] for name in numbers):
-        mean = key.removeprefix(OTHER).startswith(("fsd", "energy_mae", "forces_mae"))
+        averaged = key.removeprefix(OTHER).startswith(("fsd", "energy_mae", "forces_mae"))
         of_scans = {
             name.removesuffix(f".{key}"): number for name, number in numbers.items() if name.endswith(f".{key}")
         }
-        one = over_scans(of_scans, lambda values: float(np.mean(values))) if mean else over_scans(of_scans, max)
+        one = over_scans(of_scans, mean if averaged else max)
         if one is not None and key != "cutoff_crossings":
-            found[f"{'mean' if mean else 'largest'}.{key}"] = one
+            found[f"{'mean' if averaged else 'largest'}.{key}"] = one
     return {name: number.headline("less") if name in HEADLINES else number for name, number in found.items()}
 
 

@@ -70,6 +70,11 @@ def over_scans(numbers: Mapping[str, Number], of: Callable[[list[Any]], Any]) ->
     return Number(of([number.value for number in known]), known[0].unit) if known else None
 
 
+def mean(values: list[float]) -> float:
+    """For :func:`over_scans`."""
+    return float(np.mean(values))
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Of one question to one surface.

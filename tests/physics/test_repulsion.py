@@ -104,6 +104,23 @@ def test_only_the_labels_own_level_of_theory_gives_errors():
     assert measure(soft, truth, SYSTEM, OPTIONS).findings
 
 
+@pytest.mark.parametrize(
+    ("lost", "reference"), [(np.nan, None), (np.inf, lennard_jones())], ids=["nan alone", "inf beside"]
+)
+def test_a_model_that_is_not_finite_on_a_scan_is_named_and_leaves_no_headline_of_the_others(lost, reference, tmp_path):
+    lj = lennard_jones()
+    broken = added(lj, np.zeros_like, lambda r: np.where(r < 1.93, lost, 0.0))
+    outcome = ask(broken, reference)
+    reason = "the model's energy or force is not finite at 2 of 400 distances, up to 1.92 Å"
+    assert outcome.findings == [f"Ar-Ar: {reason}"]
+    assert outcome.numbers["Ar fcc.soft_range"].value == 0
+    assert {name: value for name, (value, _, _) in headlines(outcome).items()} == dict.fromkeys(
+        headlines(ask(lj, reference))
+    )
+    assert {outcome.numbers[name].note for name in headlines(outcome)} == {f"Ar-Ar: {reason}"}
+    assert outcome.write(tmp_path, draw).is_file()
+
+
 def scaled(base: Pairs, factor: float) -> Pairs:
     return Pairs(lambda r: factor * base.functions[0](r), lambda r: factor * base.functions[1](r), base.cutoff)
 
