@@ -2,10 +2,11 @@
 
 Both fragments of a molecule move rigidly along each bond that can break, from 0.5 to 2 sums of covalent radii. With a
 reference of the labels' level of theory, the force smoothness deviation as published; always, what it cannot see: the
-jumps of E, F and dF/dα that keep their size as steps become smaller (no number for one that grows without end), ∫F·dx
-against ΔE, and every pair that crosses the cutoff on the way. A reference of another level of theory gives the
-force-based FSD alone, whose names then begin with ``other_level``. In a crystal one atom moves on the line to its
-nearest neighbour, from 0.7 to 1.3 of the distance: all but the FSD, which is of molecules.
+jumps of E, F and dF/dα that keep their size as steps become smaller, ∫F·dx against ΔE, and every pair that crosses the
+cutoff on the way. One that grows without end, and a scan on which the model is not finite, have no number, and neither
+has what is made of all scans. A reference of another level of theory gives the force-based FSD alone, whose names then
+begin with ``other_level``. In a crystal one atom moves on the line to its nearest neighbour, from 0.7 to 1.3 of the
+distance: all but the FSD, which is of molecules.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from scalarfid.physics.bonds import (
 )
 from scalarfid.physics.crystals import same_level
 from scalarfid.physics.kept import answers_of
-from scalarfid.physics.outcome import Number, Outcome
+from scalarfid.physics.outcome import Number, Outcome, mean, over_scans
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.roughness import (
     DEEPEST,
@@ -57,6 +58,10 @@ FLOOR = 1.0
 OTHER = "other_level_"
 """Before the names of numbers that come from a reference of another level of theory than the labels."""
 DRAWN = 12
+ROUGH = {"energy_jump": "eV", "force_jump": "eV/Å", "force_slope_jump": "eV/Å²", "work_error": "eV"}
+"""Numbers of every scan that need no reference, and their units."""
+ENDLESS = "grows without end as steps become smaller"
+"""Why a jump has no size."""
 HEADLINES = {"mean.fsd_full", "mean.fsd_compress", "mean.fsd_stretch", "largest.energy_jump", "largest.force_jump"}
 
 
@@ -118,19 +123,26 @@ def compared(scan: Scan, model: Track, reference: Track, *, same: bool) -> dict[
     return found
 
 
+def unanswered(scan: Scan, reference: Track | None, reason: str, *, same: bool) -> dict[str, Number]:
+    """Numbers that a scan would have, without values and with the reason as note."""
+    beside = {} if reference is None else compared(scan, reference, reference, same=same)
+    units = {key: number.unit for key, number in beside.items() if number.value is not None}
+    return {key: Number(None, unit, note=reason) for key, unit in (units | ROUGH).items()}
+
+
 def judge(
     surface: Surface, scan: Scan, model: Track, reference: Track | None, *, same: bool = True
 ) -> tuple[dict[str, Number], dict[str, Array], list[str]]:
     """Numbers, arrays and faults of one scan; whether the reference is of the ``same`` level of theory."""
     if not (np.isfinite(model.energy).all() and np.isfinite(model.forces).all()):
-        return {}, {}, [f"{scan.name}: the model's energy or forces are not finite"]
+        reason = "the model's energy or forces are not finite"
+        return unanswered(scan, reference, reason, same=same), {}, [f"{scan.name}: {reason}"]
     crossed = None if surface.cutoff is None else crossings(scan, surface.cutoff)
     found = looked_at(surface, scan, model)
     numbers = {} if reference is None else compared(scan, model, reference, same=same)
-    jumps = {"energy": (found.energy, "eV"), "force": (found.force, "eV/Å"), "force_slope": (found.slope, "eV/Å²")}
-    for name, (jump, unit) in jumps.items():
-        numbers[f"{name}_jump"] = Number(jump.size if np.isfinite(jump.size) else None, unit)
-    numbers["work_error"] = Number(found.rest, "eV")
+    sizes = (found.energy.size, found.force.size, found.slope.size, found.rest)
+    for (key, unit), size in zip(ROUGH.items(), sizes, strict=True):
+        numbers[key] = Number(size, unit) if np.isfinite(size) else Number(None, unit, note=ENDLESS)
     arrays = {"alpha": scan.alpha, "energy": model.energy, "pull": model.pull(scan)}
     if crossed is not None:
         numbers["cutoff_crossings"] = Number(len(crossed), "")
@@ -176,15 +188,16 @@ def check(options: BsctOptions) -> None:
 
 
 def summary(numbers: dict[str, Number]) -> dict[str, Number]:
-    """Means over scans of what is published so, and the largest of the jumps."""
+    """Means over scans of what is published so, and the largest of the jumps; no value where a scan has none."""
     found = {}
     for key in dict.fromkeys(name.rpartition(".")[2] for name in numbers):
-        of_scans = [number for name, number in numbers.items() if name.endswith(f".{key}") and number.value is not None]
-        values = [number.value for number in of_scans]
-        if values and key.removeprefix(OTHER).startswith(("fsd", "energy_mae", "forces_mae")):
-            found[f"mean.{key}"] = Number(float(np.mean(values)), of_scans[0].unit)
-        elif values and key != "cutoff_crossings":
-            found[f"largest.{key}"] = Number(max(values), of_scans[0].unit)
+        averaged = key.removeprefix(OTHER).startswith(("fsd", "energy_mae", "forces_mae"))
+        of_scans = {
+            name.removesuffix(f".{key}"): number for name, number in numbers.items() if name.endswith(f".{key}")
+        }
+        one = over_scans(of_scans, mean if averaged else max)
+        if one is not None and key != "cutoff_crossings":
+            found[f"{'mean' if averaged else 'largest'}.{key}"] = one
     return {name: number.headline("less") if name in HEADLINES else number for name, number in found.items()}
 
 

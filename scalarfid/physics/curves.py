@@ -164,7 +164,7 @@ def peaks(work: Array) -> Array:
 
 
 def jumps(values: Array) -> Array:
-    """Steps [K−1] between neighbouring rows of values [K,…] that the steps beside them do not announce.
+    """Steps [K−1] between neighbouring rows of values [K,…] on an even grid that the steps beside them do not announce.
 
     |Δ_k − ½(Δ_{k−1} + Δ_{k+1})| with Δ_k = y_{k+1} − y_k: a third difference, which a smooth curve keeps small and a
     jump D makes D. What is below a twentieth of the mean step beside it counts as zero, and so do both ends.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +48,31 @@ class Number:
         headline = {} if self.better is None else {"better": self.better, "reference": self.reference}
         note = {} if self.note is None else {"note": self.note}
         return {"value": self.value, "unit": self.unit, **interval, **headline, **note}
+
+
+def over_scans(numbers: Mapping[str, Number], of: Callable[[list[Any]], Any]) -> Number | None:
+    """One number of those that several scans have, such as their mean or the largest.
+
+    Where a scan has no value and a note that says why, there is no value: what cannot be counted is not better than
+    what can. A scan that has neither does not count.
+
+    Args:
+        numbers: by the name of the scan.
+        of: makes one value of those of all scans.
+
+    Returns:
+        None where no scan has a value.
+    """
+    known = [number for number in numbers.values() if number.value is not None]
+    for name, number in numbers.items():
+        if number.value is None and number.note is not None:
+            return Number(None, number.unit, note=f"{name}: {number.note}")
+    return Number(of([number.value for number in known]), known[0].unit) if known else None
+
+
+def mean(values: list[float]) -> float:
+    """For :func:`over_scans`."""
+    return float(np.mean(values))
 
 
 @dataclass(frozen=True)

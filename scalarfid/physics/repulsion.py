@@ -2,7 +2,8 @@
 
 Dimers of every pair of elements from 0.5 of the sum of covalent radii to the cutoff, and crystals compressed evenly to
 0.7 of the nearest-neighbour distance r. On dimers the force along the bond is judged, on crystals −dE/dr per atom in
-eV/Å, which the pressure P = −tr σ/3 gives: P dV/dr.
+eV/Å, which the pressure P = −tr σ/3 gives: P dV/dr. A reference of another level of theory than the labels is
+drawn, and the model judged as without one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from ase.neighborlist import neighbor_list
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from scalarfid.physics.crystals import level_of, same_level
 from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained, unmatched, wall_error
-from scalarfid.physics.outcome import Number, Outcome, grid
+from scalarfid.physics.outcome import Number, Outcome, grid, mean, over_scans
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import LEAST, Answers, Surface, answers_or_nan
 from scalarfid.physics.systems import System, symbols
@@ -99,13 +101,20 @@ def judge(
 ) -> tuple[dict[str, Number], list[str]]:
     """Numbers and faults of one scan; a mean error of the repulsive force of ``wall`` % is a fault.
 
-    With the reference is compared what it answers, at ``LEAST`` points or more.
+    With the reference is compared what it answers, at ``LEAST`` points or more. A curve that is not finite everywhere
+    has that fault alone, and no value of what counts in a headline.
     """
+    if reference is not None and reference.known.sum() < LEAST:
+        reference = None
+    lost = ~(np.isfinite(curve.energy) & np.isfinite(curve.force))
+    if lost.any():
+        where = f"at {lost.sum()} of {len(lost)} distances, up to {curve.r[lost][-1]:.2f} Å"
+        reason = f"the model's energy or force is not finite {where}"
+        numbers = unanswered(reference and reference.kept(reference.known), reason)
+        return {f"{name}.{key}": number for key, number in numbers.items()}, [f"{name}: {reason}"]
     found = {key: Number(value, unit) for key, (value, unit) in arena(curve).items()} if dimer else {}
     values, faults = conservation(scan, curve)
     found |= values
-    if reference is not None and reference.known.sum() < LEAST:
-        reference = None
     if reference is not None:
         curve, reference = curve.kept(reference.known), reference.kept(reference.known)
     for values, wrong in (softness(curve, reference), dips(curve, reference)):
@@ -117,6 +126,15 @@ def judge(
         found |= values
         faults += wrong
     return {f"{name}.{key}": number for key, number in found.items()}, [f"{name}: {fault}" for fault in faults]
+
+
+def unanswered(reference: Curve | None, reason: str) -> dict[str, Number]:
+    """What the headlines are made of, without the model's values and with the reason as note."""
+    units = {"soft_range": "Å", "spurious_minima": ""}
+    if reference is not None and wall_error(reference, reference) is not None:
+        units["wall_force_absolute_error"] = "%"
+    found = {key: Number(None, unit, note=reason) for key, unit in units.items()}
+    return found if reference is None else found | {"reference_soft_range": _soft_range(reference)}
 
 
 def conservation(scan: Scan, curve: Curve) -> Found:
@@ -198,22 +216,21 @@ def _soft_range(curve: Curve) -> Number:
 def summary(numbers: dict[str, Number]) -> dict[str, Number]:
     """Headlines: means over scans of the soft range and of the error of the repulsive force, and all extra minima.
 
-    Where any scan is compared with the reference, those that are not (``LEAST``) count in none of them.
+    Where any scan is compared with the reference, those that are not (``LEAST``) count in none of them. Where one that
+    counts has no value, neither has the headline.
     """
     scans = [name.removesuffix(".soft_range") for name in numbers if name.endswith(".soft_range")]
     scans = [scan for scan in scans if f"{scan}.reference_soft_range" in numbers] or scans
-    soft, truth, error, extra = (
-        [numbers[f"{scan}.{key}"].value for scan in scans if f"{scan}.{key}" in numbers]
-        for key in ("soft_range", "reference_soft_range", "wall_force_absolute_error", "spurious_minima")
-    )
-    beside = Number(float(np.mean(truth)), "Å") if truth else None
+
+    def over(key: str, of: Callable[[list[float]], float]) -> Number | None:
+        return over_scans({scan: numbers[f"{scan}.{key}"] for scan in scans if f"{scan}.{key}" in numbers}, of)
+
+    truth, error = over("reference_soft_range", mean), over("wall_force_absolute_error", mean)
     found = {
-        "mean.soft_range": Number(float(np.mean(soft)), "Å").headline("reference" if truth else "less", beside),
-        "total.spurious_minima": Number(sum(extra), "").headline("less"),
+        "mean.soft_range": over("soft_range", mean).headline("reference" if truth else "less", truth),
+        "total.spurious_minima": over("spurious_minima", sum).headline("less"),
     }
-    if error:
-        found["mean.wall_force_absolute_error"] = Number(float(np.mean(error)), "%").headline("less")
-    return found
+    return found | ({"mean.wall_force_absolute_error": error.headline("less")} if error else {})
 
 
 def draw(outcome: Outcome, figure: Figure) -> None:
@@ -241,10 +258,11 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
     truths = {}
     if reference is not None:
         truths = {name: curve for name, _, curve in _scans(partial(answers_or_nan, reference), system, options, far)}
-    numbers, arrays, faults = {}, {}, []
+    numbers, arrays, faults, same = {}, {}, [], same_level(reference, system)
     for name, scan, curve in _scans(model, system, options, far):
         truth = truths.get(name)
-        found, wrong = judge(name, scan, curve, truth, dimer=name not in system.crystals, wall=options.wall_error)
+        beside = truth if same else None
+        found, wrong = judge(name, scan, curve, beside, dimer=name not in system.crystals, wall=options.wall_error)
         numbers |= found
         faults += wrong
         arrays |= {f"{name}.r": curve.r, f"{name}.energy": curve.energy, f"{name}.force": curve.force}
@@ -255,6 +273,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
         "wall_from_eV_per_A": STRONG,
         "jump_from_eV": JUMP,
         "same_minimum_A": NEAR,
+        "reference_level": level_of(reference, system),
         "reference_without_answer": {
             name: int((~truth.known).sum()) for name, truth in truths.items() if not truth.known.all()
         },

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from scalarfid.errors import ScalarFidError
 from scalarfid.intervals import wilson
 from scalarfid.physics.crystals import level_of
 from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, starts
@@ -39,7 +40,7 @@ class StabilityOptions:
     Attributes:
         temperatures: K.
         seeds: runs at each.
-        duration: ps.
+        duration: ps, a multiple of 100 steps.
         timestep: fs.
         friction: 1/ps.
         atoms: of a crystal's supercell, at most.
@@ -57,13 +58,28 @@ class StabilityOptions:
     against: bool = True
 
 
+def stretches(options: StabilityOptions) -> int:
+    """How many times ``STRETCH`` steps a run has.
+
+    Raises:
+        ScalarFidError: the duration is no multiple of them.
+    """
+    stretch = STRETCH * options.timestep / 1000
+    count = round(options.duration / stretch)
+    if count < 1 or not np.isclose(count * stretch, options.duration, rtol=1e-9, atol=0.0):
+        raise ScalarFidError(
+            f"stability.duration={options.duration:g} ps is no multiple of {STRETCH} steps of {options.timestep:g} fs;"
+            f" give {max(count, 1) * stretch:g}, or another stability.timestep"
+        )
+    return count
+
+
 def runs(surface: Surface, title: str, start: Atoms, options: StabilityOptions, store: Store) -> Ends:
     """What became of every run; those in the store are not run again."""
-    stretches = max(1, round(1000 * options.duration / options.timestep / STRETCH))
     found: Ends = {temperature: [] for temperature in options.temperatures}
     for temperature, ends in found.items():
         for seed in range(options.seed, options.seed + options.seeds):
-            schedule = Schedule([temperature] * stretches, STRETCH, options.timestep, options.friction, seed)
+            schedule = Schedule([temperature] * stretches(options), STRETCH, options.timestep, options.friction, seed)
             key = f"{title}, {temperature:g} K, seed {seed}"
             path = store.place(surface, f"{key}.traj", start, schedule)
             ends.append(heated(start, surface.calculator(), schedule, path, label=f"NVT: {key}")[1])
@@ -133,7 +149,11 @@ def _draw_survival(axes: Axes, times: NDArray[np.float64], duration: float, look
 def measure(
     model: Surface, reference: Surface | None, system: System, options: StabilityOptions, work: Path | None = None
 ) -> Outcome:
-    """Run everything at every temperature with every seed, and the reference likewise."""
+    """Run everything at every temperature with every seed, and the reference likewise.
+
+    Raises:
+        ScalarFidError: a duration that is no multiple of ``STRETCH`` steps.
+    """
     asked = {"model": model} | ({"reference": reference} if reference is not None and options.against else {})
     structures, store = dict(starts(system, options.atoms)), Store(system, work)
     every: dict[str, Ends] = {role: {temperature: [] for temperature in options.temperatures} for role in asked}

@@ -65,9 +65,9 @@ class SmoothnessWatch:
         return cls(*zip(*known, strict=True))
 
     def __call__(self, potential: Potential) -> dict[str, float]:
-        """Means of the FSD and largest jumps over the scans; nothing where energies are not finite."""
+        """Means of the FSD and largest jumps over the scans; nothing where one has no such number."""
         asked, numbers = surface(potential), {}
         for scan, track, truth in zip(self.scans, ask(asked, self.scans), self.truths, strict=True):
             numbers |= {f"{scan.name}.{key}": number for key, number in judge(asked, scan, track, truth)[0].items()}
-        found = summary(numbers)
-        return {name: float(found[key].value) for name, key in self.measured.items() if key in found}
+        found = {key: number.value for key, number in summary(numbers).items() if number.value is not None}
+        return {name: float(found[key]) for name, key in self.measured.items() if key in found}

@@ -22,7 +22,7 @@ from scalarfid.data import read_frames
 from scalarfid.data.labels import labels_of
 from scalarfid.physics import System, diagnostics, surface
 from scalarfid.physics.bonds import ask, ask_reference, bond_scan, breakable, covalent_sums, crossings
-from scalarfid.physics.bsct import BsctOptions, crystal_scans, draw, fsd, measure, scans_of
+from scalarfid.physics.bsct import HEADLINES, BsctOptions, crystal_scans, draw, fsd, measure, scans_of
 from scalarfid.physics.curves import jumps, kinks, unexplained_work
 from scalarfid.physics.kept import answers_of
 from scalarfid.physics.roughness import looked_at
@@ -285,6 +285,54 @@ def test_a_kink_of_the_force_has_its_size_and_place():
     assert found.slope.low <= 1.3 <= found.slope.high < found.slope.low + 1e-5
 
 
+def singular(place, size=0.2):
+    """Morse pairs and size · √(r − place) beyond: the force grows without end towards the place."""
+
+    def past(r):
+        return np.maximum(r - place, 1e-300)
+
+    return added(
+        morse(),
+        lambda r: np.where(r > place, size * np.sqrt(past(r)), 0.0),
+        lambda r: np.where(r > place, -0.5 * size / np.sqrt(past(r)), 0.0),
+    )
+
+
+def test_a_jump_without_end_has_no_number_and_no_headline_is_the_largest_of_the_others():
+    molecules = {name: Atoms(name, [[0, 0, 0], [0.7, 0, 0]]) for name in ("OH", "H2")}
+    outcome, found = ask_water(singular(1.6), None, System("two", (1, 8), {}, molecules))
+    assert outcome.findings == ["OH O0-H1: the forces jump by inf eV/Å at 1.60 Å"]
+    assert (found["OH O0-H1.force_jump"], found["H2 H0-H1.force_jump"]) == (None, 0.0)
+    assert headlines(outcome)["largest.force_jump"] == (None, "less", None)
+    assert headlines(outcome)["largest.energy_jump"] == (0.0, "less", None)
+    note = "OH O0-H1: grows without end as steps become smaller"
+    assert outcome.numbers["largest.force_jump"].note == note
+
+
+@pytest.mark.parametrize("place", [1.06, 1.24, 1.38])
+def test_a_force_that_grows_without_end_does_so_from_level_to_level_in_the_mean(place):
+    assert np.isinf(asked_roughness(singular(place)).force.size)
+
+
+class Broken(type(morse())):
+    """No number where the bond of the first two atoms is long."""
+
+    def calculate(self, atoms=None, *others, **more):
+        super().calculate(atoms, *others, **more)
+        if atoms.get_distance(0, 1) > 1.8:
+            self.results["forces"] = np.nan * self.results["forces"]
+
+
+def test_a_scan_without_finite_forces_leaves_no_headline_of_the_others():
+    outcome, found = ask_water(Broken(*morse().functions, CUTOFF), morse())
+    reason = "water O0-H1: the model's energy or forces are not finite"
+    assert outcome.findings == [reason]
+    assert found["water O0-H2.fsd_full"] == 0
+    assert {value for value, _, _ in headlines(outcome).values()} == {None}
+    assert len(headlines(outcome)) == len(HEADLINES)
+    assert {outcome.numbers[name].note for name in (*HEADLINES, "mean.forces_mae", "largest.work_error")} == {reason}
+
+
 def asked_roughness(model):
     """Of the bond of two atoms, whose force along it is f(α) on both."""
     scan = bond_scan("OH", Atoms("OH", [[0, 0, 0], [0.97, 0, 0]]), (0, 1), np.linspace(0.5, 1.9, 100))
@@ -303,6 +351,24 @@ def test_frames_without_a_reference_are_dropped():
     assert 0 < outcome.settings["frames_dropped"] < 100
     assert len(outcome.arrays["water O0-H1.alpha"]) == 100 - outcome.settings["frames_dropped"] / 2
     assert found["mean.fsd_full"] == 0
+
+
+class Unanswered(type(morse())):
+    """No answer at the fifth frame of a scan of CO, on its wall."""
+
+    def calculate(self, atoms=None, *others, **more):
+        if 0.79 < atoms.get_distance(0, 1) < 0.81:
+            raise CalculationFailed("no convergence")
+        super().calculate(atoms, *others, **more)
+
+
+def test_a_frame_that_the_reference_lacks_hides_no_jump_of_the_model():
+    smooth = morse(cutoff=5.0)
+    stepped = added(smooth, lambda r: -0.5 * np.maximum(r - 2.0, 0.0), lambda r: np.where(r > 2.0, 0.5, 0.0))
+    system = System("co", (6, 8), {}, {"CO": Atoms("CO", [[0, 0, 0], [1.15, 0, 0]])}, "pairs")
+    outcome, _ = ask_water(stepped, Unanswered(*smooth.functions, 5.0), system)
+    assert outcome.settings["frames_dropped"] == 1
+    assert outcome.findings == ["CO C0-O1: the forces jump by 0.707 eV/Å at 2.00 Å, where C0-O1 crosses the cutoff"]
 
 
 def test_crossings_are_counted_where_they_happen():

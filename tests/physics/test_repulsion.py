@@ -26,7 +26,7 @@ from scalarfid.physics.repulsion import (
     wall_faults,
 )
 
-SYSTEM = System("argon", (18,), {"Ar fcc": bulk("Ar", "fcc", a=3.9)})
+SYSTEM = System("argon", (18,), {"Ar fcc": bulk("Ar", "fcc", a=3.9)}, reference="Pairs")
 OPTIONS = RepulsionOptions(nearest=0.9, furthest=7.2, points=400)
 
 
@@ -65,7 +65,7 @@ def test_a_surface_agrees_with_itself():
 
 def test_a_reference_that_does_not_converge_everywhere_is_compared_where_it_does():
     options = RepulsionOptions(points=24, furthest=5.0)
-    outcome = measure(surface(lennard_jones()), surface("xtb"), System("water", (1, 8)), options)
+    outcome = measure(surface(lennard_jones()), surface("xtb"), System("water", (1, 8), reference="xtb"), options)
     lost, truth = outcome.settings["reference_without_answer"], outcome.arrays["H-O.reference_energy"]
     assert 0 < lost["H-O"] == np.isnan(truth).sum() < 14
     assert np.isfinite(outcome.numbers["H-O.wall_force_error"].value)
@@ -93,6 +93,34 @@ def test_a_scan_without_reference_counts_in_no_headline_beside_one_that_is_compa
     assert summary(compared | alone) == summary(compared)
 
 
+def test_only_the_labels_own_level_of_theory_gives_errors():
+    soft, truth = surface(scaled(lennard_jones(), 0.5)), surface(lennard_jones(sigma=3.2))
+    outcome, alone = (measure(soft, beside, replace(SYSTEM, reference="dft"), OPTIONS) for beside in (truth, None))
+    assert outcome.numbers == alone.numbers
+    assert outcome.findings == alone.findings == []
+    assert headlines(outcome)["mean.soft_range"] == (0.0, "less", None)
+    assert outcome.settings["reference_level"] == "another than the labels'"
+    assert outcome.arrays["Ar-Ar.reference_energy"].shape == outcome.arrays["Ar-Ar.energy"].shape
+    assert measure(soft, truth, SYSTEM, OPTIONS).findings
+
+
+@pytest.mark.parametrize(
+    ("lost", "reference"), [(np.nan, None), (np.inf, lennard_jones())], ids=["nan alone", "inf beside"]
+)
+def test_a_model_that_is_not_finite_on_a_scan_is_named_and_leaves_no_headline_of_the_others(lost, reference, tmp_path):
+    lj = lennard_jones()
+    broken = added(lj, np.zeros_like, lambda r: np.where(r < 1.93, lost, 0.0))
+    outcome = ask(broken, reference)
+    reason = "the model's energy or force is not finite at 2 of 400 distances, up to 1.92 Å"
+    assert outcome.findings == [f"Ar-Ar: {reason}"]
+    assert outcome.numbers["Ar fcc.soft_range"].value == 0
+    assert {name: value for name, (value, _, _) in headlines(outcome).items()} == dict.fromkeys(
+        headlines(ask(lj, reference))
+    )
+    assert {outcome.numbers[name].note for name in headlines(outcome)} == {f"Ar-Ar: {reason}"}
+    assert outcome.write(tmp_path, draw).is_file()
+
+
 def scaled(base: Pairs, factor: float) -> Pairs:
     return Pairs(lambda r: factor * base.functions[0](r), lambda r: factor * base.functions[1](r), base.cutoff)
 
@@ -102,9 +130,9 @@ def scaled(base: Pairs, factor: float) -> Pairs:
 )
 def test_every_reference_agrees_with_itself(name, z):
     crystal = perfect_structure(name)
-    outcome = measure(
-        surface(name), surface(name), System(name, z, {"crystal": crystal}), RepulsionOptions(points=40, furthest=6.0)
-    )
+    system = System(name, z, {"crystal": crystal}, reference=name)
+    outcome = measure(surface(name), surface(name), system, RepulsionOptions(points=40, furthest=6.0))
+    assert outcome.settings["reference_level"] == "the labels' own"
     assert outcome.findings == []
     assert headlines(outcome)["mean.wall_force_absolute_error"] == (0.0, "less", None)
 

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from physics.surfaces import Pairs, added, headlines, lennard_jones
 from scipy.stats import spearmanr
 
+from scalarfid import ScalarFidError
 from scalarfid.diagnose import _work
 from scalarfid.intervals import rank_correlation, wilson
 from scalarfid.physics import System, named, surface
 from scalarfid.physics.dynamics import Failure, Schedule, Watch, heated, moving
 from scalarfid.physics.outcome import Outcome
-from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, survival
+from scalarfid.physics.stability import StabilityOptions, draw, fault_of, measure, stretches, survival
 
 SYSTEM = System("argon", (18,), {"Ar": bulk("Ar", "fcc", a=3.95)})
 OPTIONS = StabilityOptions([50.0, 100.0], seeds=2, duration=0.4, timestep=4.0, atoms=8)
@@ -45,6 +46,14 @@ def test_a_sound_crystal_survives_and_one_with_a_hole_does_not(tmp_path):
     assert np.isinf(broken.arrays["50K.reference.lifetimes"]).all()
     broken.write(tmp_path, draw)
     assert (tmp_path / "stability.png").stat().st_size > 1000
+
+
+def test_a_run_lasts_as_long_as_was_asked_or_is_refused():
+    lasts = [stretches(StabilityOptions(duration=ps, timestep=fs)) for ps, fs in ((0.5, 1), (1.0, 1), (0.3, 0.5))]
+    assert lasts == [5, 10, 6]
+    for duration, give in ((0.25, "0.2"), (0.04, "0.1")):
+        with pytest.raises(ScalarFidError, match=rf"stability\.duration={duration} ps is no multiple .* give {give},"):
+            measure(surface(free()), None, SYSTEM, StabilityOptions(duration=duration))
 
 
 def test_the_picture_steps_down_at_every_failure():

@@ -77,6 +77,12 @@ def test_the_fsd_stands_beside_the_potential_that_made_the_labels(tmp_path):
     assert SmoothnessWatch.of({"name": "rmd17", "molecule": "ethanol"}).columns[0] == "smooth/energy_jump"
 
 
+def test_a_model_without_finite_energies_has_no_numbers():
+    potential = scalarfid.build("mace_tiny", "none", elements=["H", "C", "O"], cutoff=3.0, dtype="float64")
+    potential.e0.fill_(np.nan)
+    assert short_watch()(potential) == {}
+
+
 def test_a_scan_without_answers_of_the_reference_is_left_out():
     scan, other = list(scans_of(system_of({"name": "ethanol"}, ()), BsctOptions(points=24)))[:2]
     energy, forces = np.arange(24.0), np.zeros((24, 9, 3))
