@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 
-from scalarfid.data.config import DatasetConfig, as_config, named, set_names
+from scalarfid.data.config import DatasetConfig, as_config, named, refuse_unread, set_names
 from scalarfid.data.generate import generated_path
 from scalarfid.data.loading import Dataset, load
 from scalarfid.data.sources import find
@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def changed(config: DatasetConfig, changes: Sequence[str]) -> DatasetConfig:
     """The config with ``key=value`` strings applied."""
     try:
-        return as_config(OmegaConf.merge(OmegaConf.structured(config), OmegaConf.from_dotlist(list(changes))))
+        node = OmegaConf.merge(OmegaConf.structured(config), OmegaConf.from_dotlist(list(changes)))
+        refuse_unread(node)
+        return as_config(node)
     except OmegaConfBaseException as error:
         raise ScalarFidError(
             f"{' '.join(changes)}: {str(error).splitlines()[0]}; see scalarfid/data/config.py"

@@ -45,6 +45,8 @@ MISTAKES = [
     ("probe.pan.gat=tanh", "did you mean 'gate'", "hidden"),
     ("backbone.chanels=3", "did you mean 'channels'", "l_max"),
     ("dataset.n_trian=3", "did you mean 'n_train'", "n_val"),
+    ("dataset.path=a.xyz", "dataset.path is read by dataset=file only; say dataset=file", "a.xyz"),
+    ("dataset.molecule=aspirin", "dataset.molecule is read by dataset=rmd17 and dataset=xtb only", "aspirin"),
     ("dataset.keys.enrgy=E", "did you mean 'energy'", "forces"),
     ("training.stage_two.from=3", "did you mean 'from_epoch'", "lr"),
     ("model.dtype=float16", "did you mean 'float", "float64"),

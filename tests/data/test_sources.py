@@ -298,6 +298,7 @@ def test_the_command_shows_statistics_side_by_side(shared_cache, monkeypatch, ca
         (["etanol"], "no dataset is called 'etanol'; there are 3bpa, acac"),
         (["ethanol", "n_trian=3"], "n_trian=3: Key 'n_trian' not in 'DatasetConfig'"),
         (["file"], "dataset=file needs dataset.path=…"),
+        (["ethanol", "path=a.xyz"], "dataset.path is read by dataset=file only; say dataset=file"),
     ],
 )
 def test_the_command_answers_bad_input_with_one_line_and_status_2(words, message, capsys):
