@@ -180,6 +180,7 @@ def schema() -> DictConfig:
     root = OmegaConf.structured(Config)
     for key, (module, name) in FOREIGN.items():
         root[key] = OmegaConf.structured(getattr(import_module(module), name))
+    OmegaConf.set_struct(root.dataset.e0_values, False)  # free keys, the elements
     return root
 
 

@@ -33,6 +33,15 @@ def spoiled(frame: int, **changes) -> list[Atoms]:
     return frames
 
 
+def renamed_energies(*, keep: bool = True) -> list[Atoms]:
+    """Frames whose energy is under ``my_e``, or nowhere."""
+    frames = molecules(10)
+    for atoms in frames:
+        energy = atoms.info.pop("REF_energy")
+        atoms.info |= {"my_e": energy} if keep else {}
+    return frames
+
+
 def scaled_stress(by: float) -> list[Atoms]:
     frames = crystals(10)
     for atoms in frames:
@@ -64,6 +73,16 @@ BAD = {
     "isolated atom without energy": ([*molecules(10), Atoms("H")], {}, r"single-atom frame of H has no energy"),
     "isolated atoms of some elements": (with_atoms(-13.6), {"e0": "isolated"}, r"gives no energy for O; add single"),
     "explicit E0 incomplete": (molecules(10), {"e0": "explicit", "e0_values": {"H": -13.6}}, r"no energy for O"),
+    "energies under another name": (
+        renamed_energies(),
+        {},
+        r"no training frame has one; say where they are, dataset.keys.energy=… \(it has my_e\), or set dataset.e0=expl",
+    ),
+    "no energies at all": (
+        renamed_energies(keep=False),
+        {"e0": "mean"},
+        r"no training frame has one; set dataset.e0=explicit dataset.e0_values.H=… dataset.e0_values.O=…$",
+    ),
     "explicit E0 of no element": (molecules(10), {"e0": "explicit", "e0_values": {"Q": 1.0}}, r"'Q' is not an element"),
     "more frames than there are": (molecules(10), {"n_train": 100}, r"n_train=100, and 8 frames are to be had"),
     "half a frame": (molecules(10), {"n_val": 1.5}, r"n_val=1.5, .* a fraction below 1"),
@@ -153,11 +172,24 @@ def test_an_element_that_only_the_test_set_has_is_warned_about(write, tmp_path):
     assert data.provenance["warnings"] == ["test has S, which no training frame has"]
 
 
+@pytest.mark.parametrize("mode", ["lstsq", "mean"])
+def test_an_element_that_training_frames_cannot_give_e0_is_refused_with_what_helps(mode, write, tmp_path):
+    new = molecule_frame(50)
+    new.numbers[0] = 7
+    config = named("file", train=write(molecules(10)), test=write([new], "test.xyz"), e0=mode, cache=str(tmp_path))
+    with pytest.raises(ScalarFidError, match=r"energy for N: it is in no training frame .*e0_values\.N=") as caught:
+        load(config, cutoff=4.0)
+    assert "set dataset.e0=lstsq" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
         ({}, "needs dataset.path"),
-        ({"path": "a.xyz", "train": "b.xyz"}, "needs dataset.path"),
+        ({"path": "a.xyz", "train": "b.xyz"}, "dataset.path=a.xyz and dataset.train=b.xyz exclude each other"),
+        ({"path": "a.xyz", "test": "b.xyz"}, "dataset.path=a.xyz and dataset.test=b.xyz exclude each other"),
+        ({"test": "b.xyz"}, "needs dataset.path"),
+        ({"path": "."}, "dataset.path=. is a folder; name a file in it"),
         ({"path": "nowhere.xyz"}, "dataset.path=nowhere.xyz: there is no such file"),
         ({"train": "nowhere.xyz"}, "dataset.train=nowhere.xyz: there is no such file"),
     ],
