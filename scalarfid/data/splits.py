@@ -102,6 +102,11 @@ def _number(wanted: int | float | None, available: int, role: str, *, default: i
     is_fraction = isinstance(wanted, float) and 0 < wanted < 1
     number = max(1, round(wanted * available)) if is_fraction else int(wanted)
     name = "test" if role.startswith("test") else role
+    if isinstance(wanted, float) and wanted == 1:
+        raise ScalarFidError(
+            f"dataset.n_{name}={wanted} may be one frame or all of them; write 1 for one, {available} for all, or a "
+            "fraction below 1"
+        )
     if not 0 <= number <= available or (number != wanted and not is_fraction):
         raise ScalarFidError(
             f"dataset.n_{name}={wanted}, and {available} frames are to be had for {role}; take a "
