@@ -15,7 +15,6 @@ from urllib.parse import urlparse
 from ase.data import chemical_symbols
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 from rich.table import Table
 
 from scalarfid.data.config import DatasetConfig, as_config, named, refuse_unread, set_names
@@ -23,7 +22,7 @@ from scalarfid.data.generate import generated_path
 from scalarfid.data.loading import Dataset, load
 from scalarfid.data.sources import find
 from scalarfid.errors import ScalarFidError
-from scalarfid.log import console, setup_logging
+from scalarfid.log import console, results_console, setup_logging
 
 HINT = "statistics: python -m scalarfid.data ethanol ag"
 
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setup_logging()
     changes = [word.removeprefix("dataset.") for word in options.names if "=" in word]
     names = [word for word in options.names if "=" not in word]
-    out = Console()
+    out = results_console()
     try:
         if not names:
             out.print(listing([changed(named(name), changes) for name in set_names()]))
