@@ -12,6 +12,9 @@ from rich.progress import track
 
 T = TypeVar("T")
 
+UNCUT = 10_000
+"""Columns for files and pipes: more than any table has."""
+
 console = Console(stderr=True)
 log = logging.getLogger("scalarfid")
 
@@ -33,6 +36,14 @@ def setup_logging(level: int = logging.INFO) -> None:
         log.addHandler(handler)
         log.propagate = False
     log.setLevel(level)
+
+
+def results_console() -> Console:
+    """The console of stdout: as wide as the terminal, and wide enough elsewhere that no path in a table is cut."""
+    out = Console()
+    if not out.is_terminal:
+        out.width = UNCUT
+    return out
 
 
 def progress(items: Iterable[T], description: str, *, total: int | None = None, disable: bool = False) -> Iterator[T]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from scalarfid.errors import ScalarFidError
-from scalarfid.log import console, setup_logging
+from scalarfid.log import console, results_console, setup_logging
 from scalarfid.memory import keep_freed_memory
 
 BAD_INPUT = 2
@@ -24,7 +24,7 @@ def command(text: str | None, arguments: Sequence[str] | None, work: Callable[[l
         work: takes the words and the console of stdout.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    out = Console()
+    out = results_console()
     if {"-h", "--help"} & set(words):
         out.print(text, markup=False, highlight=False)
         return 0

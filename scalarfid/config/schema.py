@@ -180,6 +180,7 @@ def schema() -> DictConfig:
     root = OmegaConf.structured(Config)
     for key, (module, name) in FOREIGN.items():
         root[key] = OmegaConf.structured(getattr(import_module(module), name))
+    OmegaConf.set_struct(root.dataset.e0_values, False)  # free keys, the elements
     return root
 
 
@@ -189,7 +190,7 @@ def register() -> None:
 
 
 def check(cfg: DictConfig) -> None:
-    """Check keys that were added with ``+``, and words and ranges that types cannot express.
+    """Check keys that were added with ``+``, keys that the set does not read, and words and ranges beyond types.
 
     Raises:
         ScalarFidError: the key, its value and what it may be.
@@ -198,6 +199,7 @@ def check(cfg: DictConfig) -> None:
         OmegaConf.merge(schema(), OmegaConf.to_container(cfg))
     except OmegaConfBaseException as error:
         raise explain(error) from None
+    _check_dataset(cfg)
     for key, allowed in CHOICES.items():
         value = _value(cfg, key)
         if value not in allowed:
@@ -211,6 +213,17 @@ def check(cfg: DictConfig) -> None:
         value = _value(cfg, key)
         if value is not None and value >= 1:
             raise ScalarFidError(f"{key}={value} is out of range; it must be below 1.")
+
+
+def _check_dataset(cfg: DictConfig) -> None:
+    """Refuse keys that the chosen set would pass over."""
+    dataset = _value(cfg, "dataset")
+    if dataset is None:
+        return
+    try:
+        import_module(FOREIGN["dataset"][0]).refuse_unread(dataset)
+    except OmegaConfBaseException as error:
+        raise explain(error) from None
 
 
 def _value(cfg: DictConfig, key: str) -> Any:

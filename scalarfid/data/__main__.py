@@ -15,15 +15,14 @@ from urllib.parse import urlparse
 from ase.data import chemical_symbols
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 from rich.table import Table
 
-from scalarfid.data.config import DatasetConfig, as_config, named, set_names
+from scalarfid.data.config import DatasetConfig, as_config, named, refuse_unread, set_names
 from scalarfid.data.generate import generated_path
 from scalarfid.data.loading import Dataset, load
 from scalarfid.data.sources import find
 from scalarfid.errors import ScalarFidError
-from scalarfid.log import console, setup_logging
+from scalarfid.log import console, results_console, setup_logging
 
 HINT = "statistics: python -m scalarfid.data ethanol ag"
 
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setup_logging()
     changes = [word.removeprefix("dataset.") for word in options.names if "=" in word]
     names = [word for word in options.names if "=" not in word]
-    out = Console()
+    out = results_console()
     try:
         if not names:
             out.print(listing([changed(named(name), changes) for name in set_names()]))
@@ -54,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def changed(config: DatasetConfig, changes: Sequence[str]) -> DatasetConfig:
     """The config with ``key=value`` strings applied."""
     try:
-        return as_config(OmegaConf.merge(OmegaConf.structured(config), OmegaConf.from_dotlist(list(changes))))
+        node = OmegaConf.merge(OmegaConf.structured(config), OmegaConf.from_dotlist(list(changes)))
+        refuse_unread(node)
+        return as_config(node)
     except OmegaConfBaseException as error:
         raise ScalarFidError(
             f"{' '.join(changes)}: {str(error).splitlines()[0]}; see scalarfid/data/config.py"

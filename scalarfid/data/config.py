@@ -73,6 +73,7 @@ class DatasetConfig:
 
     ``root``: folder searched first (None: ``$SCALARFID_DATA``); ``cache``: for downloads, generated sets and graphs
     (None: ``~/.cache/scalarfid``). ``path``, or ``train``, ``val`` and ``test``: your own files, for the set ``file``.
+    ``molecule``: which of the molecules of ``rmd17`` or ``xtb``; elsewhere no more than a name that a set may state.
     ``group_key``: frames with one value of it in ``info`` stay in one split. ``duplicates``: ``refuse`` or
     ``drop_from_train``. ``e0``: ``auto``, ``isolated``, ``lstsq``, ``mean`` or ``explicit`` (``e0_values``, in eV).
     ``n_train``, ``n_val``, ``n_test``: a number of frames, or a fraction below 1 of those available; None takes the
@@ -129,6 +130,33 @@ def as_config(config: DatasetConfig | DictConfig | Mapping[str, Any]) -> Dataset
     return typed
 
 
+def refuse_unread(config: DictConfig) -> None:
+    """Refuse files, or a molecule, that a user gave to a set that does not read them: the set's own would be loaded.
+
+    Args:
+        config: a typed dataset config that a user has just written; those of old runs are taken as they are.
+
+    Raises:
+        ScalarFidError: the key, its value, and the sets that read it.
+    """
+    if not config.layouts and config.recipe is None:
+        return
+    for key in ("path", "train", "val", "test"):
+        if config[key] is not None:
+            raise ScalarFidError(
+                f"dataset.{key} is read by dataset=file only; say dataset=file, or leave "
+                f"dataset.{key}={config[key]} out"
+            )
+    in_a_name = any("{molecule}" in file for layout in config.layouts for file in layout.files.values())
+    reads_molecule = in_a_name or OmegaConf.select(config, "recipe.potential") == "xtb"
+    molecule = config.molecule
+    if not reads_molecule and molecule is not None and molecule != _stated(config).get("molecule"):
+        raise ScalarFidError(
+            "dataset.molecule is read by dataset=rmd17 and dataset=xtb only; say one of them, or leave "
+            f"dataset.molecule={molecule} out"
+        )
+
+
 def config_folder() -> Path:
     """The ``conf/dataset`` folder: the repository's when there is one, else the copy packed in the wheel."""
     package = Path(__file__).resolve().parents[1]
@@ -145,7 +173,15 @@ def named(name: str, **overrides: Any) -> DatasetConfig:
     """Config of the set ``name`` from ``conf/dataset/<name>.yaml`` with some keys replaced."""
     if not (config_folder() / f"{name}.yaml").is_file():
         raise ScalarFidError(f"no dataset is called {name!r}; there are {', '.join(set_names())}")
-    return as_config(OmegaConf.merge(_stored(name), OmegaConf.create(overrides)))
+    config = as_config(OmegaConf.merge(_stored(name), OmegaConf.create(overrides)))
+    refuse_unread(OmegaConf.structured(config))
+    return config
+
+
+def _stated(config: DictConfig) -> DictConfig:
+    """What the set's own file says, where there is one."""
+    name = OmegaConf.select(config, "name")
+    return _stored(name) if (config_folder() / f"{name}.yaml").is_file() else OmegaConf.create()
 
 
 def _stored(name: str) -> DictConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
@@ -57,7 +57,7 @@ def fitted_energies(frames: Sequence[Atoms]) -> dict[int, float]:
     """E0 by least squares on total energies, of smallest norm where the compositions leave it open (warned)."""
     labelled = [(atoms, labels_of(atoms).energy) for atoms in frames]
     labelled = [(atoms, energy) for atoms, energy in labelled if energy is not None]
-    _need_energies(labelled, "lstsq")
+    _need_energies(labelled, "lstsq", frames)
     elements = sorted({int(z) for atoms, _ in labelled for z in atoms.numbers})
     counts = composition([atoms for atoms, _ in labelled], elements)
     solution, _, rank, _ = np.linalg.lstsq(counts, np.array([energy for _, energy in labelled]), rcond=None)
@@ -69,13 +69,26 @@ def fitted_energies(frames: Sequence[Atoms]) -> dict[int, float]:
 def mean_energies(frames: Sequence[Atoms]) -> dict[int, float]:
     """One E0 for all elements: the mean energy per atom."""
     values = [energy / len(atoms) for atoms in frames if (energy := labels_of(atoms).energy) is not None]
-    _need_energies(values, "mean")
+    _need_energies(values, "mean", frames)
     return {int(z): float(np.mean(values)) for atoms in frames for z in set(atoms.numbers.tolist())}
 
 
-def _need_energies(values: Sequence[object], mode: str) -> None:
-    if not values:
-        raise ScalarFidError(f"dataset.e0={mode} needs energies and no training frame has one; use explicit")
+def _need_energies(values: Sequence[object], mode: str, frames: Sequence[Atoms]) -> None:
+    if values:
+        return
+    keys = sorted({key for atoms in frames[:20] for key in atoms.info} - {"frame"})
+    name_one = f"say where they are, dataset.keys.energy=… (it has {', '.join(keys)}), or " if keys else ""
+    raise ScalarFidError(
+        f"dataset.e0={mode} needs energies and no training frame has one; {name_one}"
+        f"{_explicit({int(z) for atoms in frames for z in atoms.numbers})}"
+    )
+
+
+def _explicit(elements: Iterable[int]) -> str:
+    """The advice to give E0 of these atomic numbers by hand."""
+    return " ".join(
+        ["set dataset.e0=explicit", *(f"dataset.e0_values.{chemical_symbols[z]}=…" for z in sorted(elements))]
+    )
 
 
 def explicit_energies(values: Mapping[str, float]) -> dict[int, float]:
@@ -84,6 +97,15 @@ def explicit_energies(values: Mapping[str, float]) -> dict[int, float]:
     if unknown:
         raise ScalarFidError(f"dataset.e0_values: {unknown[0]!r} is not an element; write symbols, {{H: -13.6}}")
     return {atomic_numbers[symbol]: float(value) for symbol, value in values.items()}
+
+
+def _remedy(mode: str, elements: Sequence[int]) -> str:
+    """What helps when ``mode`` gives some of the elements no energy."""
+    if mode == "isolated":
+        return f"; add single-atom frames, set dataset.e0=lstsq, or {_explicit(elements)}"
+    if mode == "explicit":
+        return f"; {_explicit(elements)}"
+    return f": it is in no training frame with an energy; leave those frames out, or {_explicit(elements)}"
 
 
 def atomic_energies(
@@ -114,9 +136,6 @@ def atomic_energies(
     e0 = makers[mode]()
     missing = [chemical_symbols[z] for z in elements if z not in e0]
     if missing:
-        raise ScalarFidError(
-            f"dataset.e0={mode} gives no energy for {', '.join(missing)}; add single-atom frames, set "
-            "dataset.e0=lstsq, or dataset.e0=explicit with dataset.e0_values"
-        )
+        raise ScalarFidError(f"dataset.e0={mode} gives no energy for {', '.join(missing)}{_remedy(mode, elements)}")
     log.info("E0 (%s): %s eV", mode, ", ".join(f"{chemical_symbols[z]} {e0[z]:.6f}" for z in elements))
     return {z: e0[z] for z in elements}

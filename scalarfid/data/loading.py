@@ -226,5 +226,5 @@ def _provenance(
 def _log_summary(located: Located, statistics: Statistics, split: Split) -> None:
     counts = ", ".join(f"{name} {count}" for name, count in statistics.n_frames.items())
     log.info("%s (%s): %s frames", located.title, located.where, counts)
-    for reason, count in split.dropped.items():
-        log.warning("%s: %d frames dropped from train (%s)", located.title, count, reason)
+    if count := split.dropped.get("duplicates"):
+        log.warning("%s: %d frames dropped from train (duplicates)", located.title, count)

@@ -165,14 +165,22 @@ def given_files(config: DatasetConfig) -> Located:
     """
     named = {"all": config.path, "train": config.train, "val": config.val, "test": config.test}
     files = {role: Path(name).expanduser() for role, name in named.items() if name}
-    if ("all" in files) == ("train" in files) or ("all" in files and len(files) > 1):
+    if "all" in files and len(files) > 1:
+        other = next(role for role in files if role != "all")
+        raise ScalarFidError(
+            f"dataset.path={files['all']} and dataset.{other}={files[other]} exclude each other; give path (one file "
+            "to split) or train (with val and test if they exist)"
+        )
+    if not {"all", "train"} & files.keys():
         raise ScalarFidError(
             "dataset=file needs dataset.path=… (one file to split) or dataset.train=… "
             "(with dataset.val=… and dataset.test=… if they exist)"
         )
     for role, path in files.items():
+        key = "path" if role == "all" else role
+        if path.is_dir():
+            raise ScalarFidError(f"dataset.{key}={path} is a folder; name a file in it")
         if not path.is_file():
-            key = "path" if role == "all" else role
             raise ScalarFidError(f"dataset.{key}={path}: there is no such file")
     first = files.get("all", files.get("train"))
     return Located(

@@ -11,8 +11,10 @@ from scipy.cluster.hierarchy import DisjointSet
 
 from scalarfid.data.copies import copy_classes
 from scalarfid.errors import ScalarFidError
+from scalarfid.log import log
 
 DEFAULT_FRACTION = 0.1  # of the frames to be split, for a validation or test part that has no size of its own
+WARNED_SURPLUS = 0.1  # of the frames to be split
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def split_frames(
 
     ``all`` is divided three ways; ``train`` without ``val`` gives up its validation part; ``test*`` stay what they
     are, subsampled to ``sizes.test``. Copies of a frame, and frames with one value of ``info[group_key]``, stay on one
-    side; test sets may share frames with each other, because no number mixes them.
+    side: what is left of a group when its part is full is dropped, counted, and warned about above a tenth of the
+    frames. Test sets may share frames with each other, because no number mixes them.
 
     Args:
         roles: frames of ``all``, or of ``train`` and perhaps ``val``, and of any number of ``test*``.
@@ -72,7 +75,10 @@ def split_frames(
         kept = _without_copies(pool, fixed)
         dropped = {"duplicates": len(pool) - len(kept)} if len(kept) < len(pool) else {}
         pool = kept
-    parts = _divide(rng, pool, sizes, group_key, needs_val="val" not in fixed, needs_test="all" in roles)
+    parts, surplus = _divide(rng, pool, sizes, group_key, needs_val="val" not in fixed, needs_test="all" in roles)
+    if surplus:
+        dropped["surplus_copies" if group_key is None else "surplus_of_groups"] = surplus
+        _warn_of_surplus(surplus, len(pool), group_key)
     parts = {name: part for name, part in (parts | fixed).items() if part or name in ("train", "val")}
     _check(parts)
     frames = {name: [member.atoms for member in part] for name, part in parts.items()}
@@ -96,6 +102,11 @@ def _number(wanted: int | float | None, available: int, role: str, *, default: i
     is_fraction = isinstance(wanted, float) and 0 < wanted < 1
     number = max(1, round(wanted * available)) if is_fraction else int(wanted)
     name = "test" if role.startswith("test") else role
+    if isinstance(wanted, float) and wanted == 1:
+        raise ScalarFidError(
+            f"dataset.n_{name}={wanted} may be one frame or all of them; write 1 for one, {available} for all, or a "
+            "fraction below 1"
+        )
     if not 0 <= number <= available or (number != wanted and not is_fraction):
         raise ScalarFidError(
             f"dataset.n_{name}={wanted}, and {available} frames are to be had for {role}; take a "
@@ -121,8 +132,12 @@ def _divide(
     *,
     needs_val: bool,
     needs_test: bool,
-) -> dict[str, list[Member]]:
-    """Whole groups, in random order, to test, then val, until each has its number; the rest is for training."""
+) -> tuple[dict[str, list[Member]], int]:
+    """Groups, in random order, to test, then val, until each has its number; the rest is for training.
+
+    Returns:
+        The parts, and the number of frames that are in none because the last group of a part exceeds its number.
+    """
     tenth = max(1, round(DEFAULT_FRACTION * len(pool)))
     wanted = {
         "test": _number(sizes.test, len(pool), "test", default=tenth) if needs_test else 0,
@@ -131,15 +146,27 @@ def _divide(
     groups = _groups(pool, group_key)
     order = [groups[k] for k in rng.permutation(len(groups))]
     parts: dict[str, list[Member]] = {"train": [], "val": [], "test": []}
+    surplus = 0
     for part, number in wanted.items():
         taken: list[Member] = []
         while len(taken) < number and order:
             taken += order.pop(0)
         parts[part] = taken[:number]
+        surplus += len(taken[number:])
     rest = [member for group in order for member in group]
     number = _number(sizes.train, len(rest), "train", default=len(rest))
     parts["train"] = [rest[k] for k in rng.permutation(len(rest))[:number]]
-    return parts
+    return parts, surplus
+
+
+def _warn_of_surplus(surplus: int, available: int, group_key: str | None) -> None:
+    if surplus > WARNED_SURPLUS * available:
+        together = "copies stay" if group_key is None else f"frames of one {group_key!r} (dataset.group_key) stay"
+        remedy = "remove the copies" if group_key is None else "set dataset.n_val and dataset.n_test to sums of groups"
+        log.warning(
+            "%d of %d frames are in no split: %s together, and more than val or test take; %s",
+            *(surplus, available, together, remedy),
+        )
 
 
 def _groups(pool: Sequence[Member], key: str | None) -> list[list[Member]]:

@@ -45,6 +45,9 @@ MISTAKES = [
     ("probe.pan.gat=tanh", "did you mean 'gate'", "hidden"),
     ("backbone.chanels=3", "did you mean 'channels'", "l_max"),
     ("dataset.n_trian=3", "did you mean 'n_train'", "n_val"),
+    ("dataset.path=a.xyz", "dataset.path is read by dataset=file only; say dataset=file", "a.xyz"),
+    ("dataset.molecule=aspirin", "dataset.molecule is read by dataset=rmd17 and dataset=xtb only", "aspirin"),
+    ("dataset.e0_values={H:low}", "dataset.e0_values.H", "low"),
     ("dataset.keys.enrgy=E", "did you mean 'energy'", "forces"),
     ("training.stage_two.from=3", "did you mean 'from_epoch'", "lr"),
     ("model.dtype=float16", "did you mean 'float", "float64"),
@@ -77,6 +80,14 @@ def test_a_mistake_is_one_line_that_says_what_it_could_have_been(word, says, nam
     assert "\n" not in message
     assert says in message
     assert names in message
+
+
+@pytest.mark.parametrize(
+    "words", [["dataset.e0_values={H:-13,O:-430.5}"], ["dataset.e0_values.H=-13", "dataset.e0_values.O=-430.5"]]
+)
+def test_energies_of_atoms_may_be_given_for_any_element(words):
+    assert compose(["dataset=file", *words]).dataset.e0_values == {"H": -13.0, "O": -430.5}
+    assert compose(["dataset=rmd17", *words]).dataset.e0_values["C"] == -1025.277095
 
 
 def test_a_value_that_is_missing_is_named():

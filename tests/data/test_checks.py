@@ -33,6 +33,15 @@ def spoiled(frame: int, **changes) -> list[Atoms]:
     return frames
 
 
+def renamed_energies(*, keep: bool = True) -> list[Atoms]:
+    """Frames whose energy is under ``my_e``, or nowhere."""
+    frames = molecules(10)
+    for atoms in frames:
+        energy = atoms.info.pop("REF_energy")
+        atoms.info |= {"my_e": energy} if keep else {}
+    return frames
+
+
 def scaled_stress(by: float) -> list[Atoms]:
     frames = crystals(10)
     for atoms in frames:
@@ -64,15 +73,27 @@ BAD = {
     "isolated atom without energy": ([*molecules(10), Atoms("H")], {}, r"single-atom frame of H has no energy"),
     "isolated atoms of some elements": (with_atoms(-13.6), {"e0": "isolated"}, r"gives no energy for O; add single"),
     "explicit E0 incomplete": (molecules(10), {"e0": "explicit", "e0_values": {"H": -13.6}}, r"no energy for O"),
+    "energies under another name": (
+        renamed_energies(),
+        {},
+        r"no training frame has one; say where they are, dataset.keys.energy=… \(it has my_e\), or set dataset.e0=expl",
+    ),
+    "no energies at all": (
+        renamed_energies(keep=False),
+        {"e0": "mean"},
+        r"no training frame has one; set dataset.e0=explicit dataset.e0_values.H=… dataset.e0_values.O=…$",
+    ),
     "explicit E0 of no element": (molecules(10), {"e0": "explicit", "e0_values": {"Q": 1.0}}, r"'Q' is not an element"),
     "more frames than there are": (molecules(10), {"n_train": 100}, r"n_train=100, and 8 frames are to be had"),
     "half a frame": (molecules(10), {"n_val": 1.5}, r"n_val=1.5, .* a fraction below 1"),
+    "one frame or all": (molecules(10), {"n_train": 1.0}, r"n_train=1.0 may be one frame or all of them; write 1 for"),
     "negative number of frames": (molecules(10), {"n_test": -1}, r"n_test=-1"),
     "nothing left for training": (molecules(10), {"n_val": 5, "n_test": 5}, r"no frames are left for train"),
     "too few frames": (molecules(2), {}, r"no frames are left for train"),
     "missing group": (molecules(10), {"group_key": "trajectory"}, r"has no 'trajectory' to group by"),
     "unknown key": (molecules(10), {"keys": {"energy": "E"}}, r"no frame has energy under 'E'"),
     "unknown unit": (molecules(10), {"units": {"energy": "kcalmol"}}, r"unit 'kcalmol': 'kcalmol' is not known"),
+    "kcal of no mole": (molecules(10), {"units": {"energy": "kcal"}}, r"unit 'kcal': .* write kcal/mol"),
     "atoms on top of each other": ([*molecules(10), Atoms("H2")], {}, r"atoms 0 and 1 are 0 Å apart"),
     "no neighbours": (far_apart(9), {}, r"no training atom has a neighbour within model.cutoff=4.0 Å"),
 }
@@ -153,11 +174,24 @@ def test_an_element_that_only_the_test_set_has_is_warned_about(write, tmp_path):
     assert data.provenance["warnings"] == ["test has S, which no training frame has"]
 
 
+@pytest.mark.parametrize("mode", ["lstsq", "mean"])
+def test_an_element_that_training_frames_cannot_give_e0_is_refused_with_what_helps(mode, write, tmp_path):
+    new = molecule_frame(50)
+    new.numbers[0] = 7
+    config = named("file", train=write(molecules(10)), test=write([new], "test.xyz"), e0=mode, cache=str(tmp_path))
+    with pytest.raises(ScalarFidError, match=r"energy for N: it is in no training frame .*e0_values\.N=") as caught:
+        load(config, cutoff=4.0)
+    assert "set dataset.e0=lstsq" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
         ({}, "needs dataset.path"),
-        ({"path": "a.xyz", "train": "b.xyz"}, "needs dataset.path"),
+        ({"path": "a.xyz", "train": "b.xyz"}, "dataset.path=a.xyz and dataset.train=b.xyz exclude each other"),
+        ({"path": "a.xyz", "test": "b.xyz"}, "dataset.path=a.xyz and dataset.test=b.xyz exclude each other"),
+        ({"test": "b.xyz"}, "needs dataset.path"),
+        ({"path": "."}, "dataset.path=. is a folder; name a file in it"),
         ({"path": "nowhere.xyz"}, "dataset.path=nowhere.xyz: there is no such file"),
         ({"train": "nowhere.xyz"}, "dataset.train=nowhere.xyz: there is no such file"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,36 @@ def test_a_wrong_key_or_choice_is_one_line(change, message):
     with pytest.raises(ScalarFidError, match=message) as caught:
         as_config({"name": "file", **change})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["path", "train", "val", "test"])
+@pytest.mark.parametrize("name", ["ethanol", "si_sw", "rmd17"])
+def test_files_given_to_a_set_that_has_its_own_are_refused(name, key):
+    with pytest.raises(ScalarFidError, match=rf"dataset\.{key} is read by dataset=file only; .*dataset\.{key}=a\.xyz"):
+        named(name, **{key: "a.xyz"})
+
+
+@pytest.mark.parametrize("name", ["ethanol", "mol31", "si_sw"])
+def test_a_molecule_given_to_a_set_that_has_no_choice_is_refused(name):
+    with pytest.raises(ScalarFidError, match=r"read by dataset=rmd17 and dataset=xtb only; .*molecule=aspirin"):
+        named(name, molecule="aspirin")
+
+
+@pytest.mark.parametrize("name", ["rmd17", "rmd17_ethanol", "xtb", "file"])
+def test_a_molecule_is_taken_where_it_chooses_or_names_the_frames(name):
+    assert named(name, molecule="aspirin").molecule == "aspirin"
+
+
+def test_a_set_may_state_the_molecule_that_it_is_of(tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text("name: mine\nmolecule: CH4\nlayouts: [{files: {all: a.xyz}}]\n")
+    monkeypatch.setattr("scalarfid.data.config.config_folder", lambda: tmp_path)
+    assert named("mine").molecule == "CH4"
+    with pytest.raises(ScalarFidError, match="molecule=C2H6"):
+        named("mine", molecule="C2H6")
+
+
+def test_the_config_of_an_old_run_is_taken_as_it_is():
+    assert as_config(asdict(named("ethanol")) | {"path": "a.xyz", "molecule": "aspirin"}).molecule == "aspirin"
 
 
 @pytest.mark.parametrize(

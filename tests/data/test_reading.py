@@ -128,6 +128,15 @@ def test_unknown_units_are_named(expression):
         factor(expression)
 
 
+@pytest.mark.parametrize(
+    ("expression", "remedy"), [("kcal", "kcal/mol"), ("kJ/Ang", "kJ/mol/Ang"), ("-J/Ang^3", "-J/mol/Ang^3")]
+)
+def test_an_energy_that_must_be_of_a_mole_is_refused_without_it(expression, remedy):
+    with pytest.raises(ScalarFidError, match="not per mole") as caught:
+        factor(expression)
+    assert str(caught.value).endswith(f"write {remedy}")
+
+
 def npz(**arrays) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)

@@ -270,7 +270,6 @@ def test_a_damaged_graph_cache_is_built_again(tmp_path, damage, caplog):
 
 def test_the_command_lists_the_sets(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("SCALARFID_DATA", raising=False)
-    monkeypatch.setenv("COLUMNS", "160")
     assert main([f"cache={tmp_path}"]) == 0
     shown = capsys.readouterr().out
     for word in (
@@ -284,8 +283,16 @@ def test_the_command_lists_the_sets(tmp_path, monkeypatch, capsys):
         assert word in shown
 
 
-def test_the_command_shows_statistics_side_by_side(shared_cache, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "160")
+def test_no_path_is_cut_where_the_output_is_no_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    root = tmp_path / ("a" * 100)
+    (root / "lif").mkdir(parents=True)
+    (root / "lif" / "LiF-PBE.xyz").write_bytes(xyz(3))
+    assert main([f"cache={tmp_path}", f"root={root}"]) == 0
+    assert f"found: {root / 'lif'} " in capsys.readouterr().out
+
+
+def test_the_command_shows_statistics_side_by_side(shared_cache, capsys):
     assert main(["ethanol", "ethanol", f"cache={shared_cache}", "dataset.n_test=7", "--cutoff", "4"]) == 0
     shown = capsys.readouterr().out
     for word in ("r_c = 4 Å", "train 268", "test 7", "H -10.7072", "neighbours per atom"):
@@ -298,6 +305,7 @@ def test_the_command_shows_statistics_side_by_side(shared_cache, monkeypatch, ca
         (["etanol"], "no dataset is called 'etanol'; there are 3bpa, acac"),
         (["ethanol", "n_trian=3"], "n_trian=3: Key 'n_trian' not in 'DatasetConfig'"),
         (["file"], "dataset=file needs dataset.path=…"),
+        (["ethanol", "path=a.xyz"], "dataset.path is read by dataset=file only; say dataset=file"),
     ],
 )
 def test_the_command_answers_bad_input_with_one_line_and_status_2(words, message, capsys):

@@ -68,6 +68,33 @@ def test_a_group_stays_on_one_side():
     assert set.union(*runs) == set(range(5))
 
 
+def test_what_a_part_does_not_take_of_a_group_is_counted_and_warned_about(caplog):
+    pool = frames(30)
+    for atoms in pool:
+        atoms.info["run"] = atoms.info["frame"] // 10
+    parts = split({"all": pool}, group_key="run")
+    assert (len(parts.train), len(parts.val), len(parts.test["test"])) == (10, 3, 3)
+    assert parts.dropped == {"surplus_of_groups": 14}
+    assert "14 of 30 frames are in no split: frames of one 'run' (dataset.group_key) stay together" in caplog.text
+    assert split({"all": pool}, group_key="run", val=10, test=10).dropped == {}
+
+
+def test_copies_that_no_part_takes_are_counted_and_warned_about(caplog):
+    pool = [*frames(4), *[turned(molecule_frame(4), seed) for seed in range(20)]]
+    parts = split({"all": pool}, val=2, test=2)
+    kept = len(parts.train) + len(parts.val) + len(parts.test["test"])
+    assert parts.dropped == {"surplus_copies": 24 - kept}
+    assert f"{24 - kept} of 24 frames are in no split: copies stay together" in caplog.text
+
+
+def test_a_small_surplus_is_counted_and_not_warned_about(caplog):
+    pool = frames(40)
+    for atoms in pool:
+        atoms.info["run"] = atoms.info["frame"] // 4
+    assert split({"all": pool}, group_key="run", val=3, test=3).dropped == {"surplus_of_groups": 2}
+    assert "no split" not in caplog.text
+
+
 @pytest.mark.parametrize("make", [molecule_frame, crystal_frame])
 def test_a_turned_and_renumbered_frame_is_a_copy_and_a_changed_one_is_not(make):
     one, other = make(0), make(1)

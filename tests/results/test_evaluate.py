@@ -78,6 +78,7 @@ def test_help_says_what_the_words_mean(capsys):
         (["dataset=etanol"], "etanol is not a choice"),
         (["dataset.pth=file"], "pth is not a key"),
         (["dataset.path=missing.xyz"], "missing.xyz"),
+        (["dataset=ethanol"], "dataset.path is read by dataset=file only"),
         (["splits=test_600K"], "no frames in 'test_600K'"),
         (["dtype=float16"], "dtype=float16 is not a choice"),
         (["batch_edges=0"], "batch_edges=0 is not"),
