@@ -234,16 +234,20 @@ def summary(numbers: dict[str, Number]) -> dict[str, Number]:
 
 
 def draw(outcome: Outcome, figure: Figure) -> None:
-    """Two panels a scan, energy from the far end and force against distance; the reference dashed."""
+    """Two panels a scan, energy from the furthest distance that has answers and force; the reference dashed."""
     names = outcome.drawn("r")
     panels = grid(figure, 2 * len(names), width=3.2, height=2.8, columns=4)
     for k, name in enumerate(names):
         r = outcome.arrays[f"{name}.r"]
+        energies = [
+            outcome.arrays[key] for role in ("", "reference_") if (key := f"{name}.{role}energy") in outcome.arrays
+        ]
+        zero = max(np.flatnonzero(np.isfinite(energies).all(axis=0)), default=-1)
         for axes, of, label in zip(panels[2 * k :], ("energy", "force"), ("E (eV)", "−dE/dr (eV/Å)"), strict=False):
             for role, style in (("", "-"), ("reference_", "k--")):
                 values = outcome.arrays.get(f"{name}.{role}{of}")
                 if values is not None:
-                    shown = values - values[-1] if of == "energy" else values
+                    shown = values - values[zero] if of == "energy" else values
                     axes.plot(r, shown, style, label=outcome.reference if role else outcome.model)
             axes.axhline(0, color="0.8", zorder=0)
             axes.set_yscale("symlog", linthresh=STRONG)

@@ -304,3 +304,14 @@ def test_energy_and_force_are_drawn_beside_the_references():
     labels = [axes.get_ylabel() for axes in figure.axes if axes.get_visible()]
     assert labels == ["E (eV)", "−dE/dr (eV/Å)"] * 2
     assert all(len(axes.get_lines()) == 3 for axes in figure.axes if axes.get_visible())
+
+
+def test_a_reference_without_answers_at_the_far_end_is_drawn_where_it_has_them():
+    outcome = measure(surface(lennard_jones(sigma=3.2)), surface(lennard_jones()), SYSTEM, OPTIONS)
+    name = next(iter(outcome.drawn("r")))
+    outcome.arrays[f"{name}.reference_energy"][-5:] = np.nan
+    figure = Figure()
+    draw(outcome, figure)
+    model, truth = (line.get_ydata() for line in figure.axes[0].lines[:2])
+    assert np.isfinite(truth[:-5]).all()
+    assert model[-6] == truth[-6] == 0
