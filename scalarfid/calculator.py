@@ -30,6 +30,7 @@ class ScalarFidCalculator(Calculator):
 
     Raises:
         ScalarFidError: if there is no such model or device, or the atoms hold an element it was not built for.
+        TypeError: a keyword that ASE's ``Calculator`` does not have.
 
     """
 
@@ -45,6 +46,8 @@ class ScalarFidCalculator(Calculator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.parameters:  # where ASE puts the keywords that it does not know
+            raise TypeError(f"ScalarFidCalculator() got an unexpected keyword argument {next(iter(self.parameters))!r}")
         potential = model if isinstance(model, Potential) else load(model)
         self.device = device_of(device)
         self.potential = potential.with_dtype(dtype).to(self.device).eval()

@@ -12,7 +12,8 @@ splits      comma-separated, as in splits=test (all)
 dtype       float32 or float64 (as trained)
 device      auto, cpu, cuda, cuda:1 (cpu)
 batch_edges edges at a time (4000)
-out         folder for the results (evaluation/<dataset> in the run directory or beside the file)
+out         folder for the results (evaluation/<dataset> in the run directory or beside the file); those of an earlier
+            evaluation there are replaced
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from rich.console import Console
 from scalarfid.config import CONFIG_FILE, compose, stored_dataset
 from scalarfid.data import Dataset, load
 from scalarfid.errors import ScalarFidError
-from scalarfid.files import write_text
+from scalarfid.files import read_json, write_text, writing
 from scalarfid.log import log, progress
 from scalarfid.potential import Potential, device_of
 from scalarfid.potential import load as load_potential
@@ -69,7 +70,7 @@ def evaluate(
     Args:
         potential: on ``device``.
         dataset: loaded with the potential's cutoff.
-        folder: for the results; made if missing.
+        folder: for the results; made if missing, and rid of those of an earlier evaluation.
         splits: names of those wanted; None for all.
         batch_edges: edges at a time.
         device: of the potential.
@@ -81,17 +82,28 @@ def evaluate(
     chosen = _chosen(dataset, splits)
     stress = any(bool(graph.has_stress) for graphs in chosen.values() for graph in graphs)
     baseline = MeanPredictor.of(dataset.train, dataset.e0)
-    errors, mean = {}, {}
-    for name, graphs in progress(chosen.items(), "predicting", total=len(chosen)):
-        predictions = predict(potential, graphs, batch_edges=batch_edges, stress=stress, device=device)
-        errors[name] = errors_of(predictions)
-        mean[name] = baseline.errors(graphs, stress=stress)
+    options = {"batch_edges": batch_edges, "stress": stress, "device": device}
+    bar = progress(chosen.items(), "predicting", total=len(chosen))
+    predicted = {name: predict(potential, graphs, **options) for name, graphs in bar}
+    errors = {name: errors_of(predictions) for name, predictions in predicted.items()}
+    mean = {name: baseline.errors(graphs, stress=stress) for name, graphs in chosen.items()}
+    _clear(folder)
+    for name, predictions in predicted.items():
         parity_plot(folder / f"parity-{name}.png", predictions.points(), title=f"{dataset.title}, {name}")
         write_table(predictions.frames(), folder / f"frames-{name}.csv")
     record = {"dataset": dataset.title, "fingerprint": dataset.fingerprint, "errors": errors, "mean_predictor": mean}
     write_text(folder / "errors.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     write_text(folder / "errors.md", markdown_table(errors, mean))
     return Evaluation(errors, mean, folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove plots and tables of an earlier evaluation, perhaps of another file: those its ``errors.json`` names."""
+    with writing(folder):
+        splits = (read_json(folder / "errors.json") or {}).get("errors")
+        for split in splits if isinstance(splits, dict) else ():
+            for name in (f"parity-{split}.png", f"frames-{split}.csv"):
+                (folder / name).unlink(missing_ok=True)
 
 
 def errors_of(predictions: Predictions) -> dict[str, float]:

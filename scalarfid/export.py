@@ -6,7 +6,8 @@ nequip-compile model.ckpt model.nequip.pt2 --mode aotinductor --device cpu --tar
 Words are key=value:
 
 model       run directory or .safetensors file (required)
-out         checkpoint to write (model.ckpt); a small structure for nequip-compile is put beside it
+out         checkpoint to write (model.ckpt); a small structure for nequip-compile is put beside it (model.xyz).
+            Neither may exist
 
 The weights are those of the run, E0 and scale included; probes and ZBL have no place in nequip's own classes.
 """
@@ -26,6 +27,7 @@ from ase.data import chemical_symbols
 from rich.console import Console
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import replacing
 from scalarfid.potential import Potential, load
 from scalarfid.words import command, options_of, show_path
 
@@ -48,7 +50,8 @@ def write_checkpoint(potential: Potential, path: Path) -> None:
     """Write what ``nequip.train.NequIPLightningModule`` would save after training the same model.
 
     Raises:
-        ScalarFidError: the potential is more than the upstream class, or none of nequip's.
+        ScalarFidError: the potential is more than the upstream class, or none of nequip's; a file that exists or cannot
+            be written.
     """
     numbers = potential.config
     name, probe = numbers["backbone"]["name"], numbers["probe"]["name"]
@@ -57,9 +60,7 @@ def write_checkpoint(potential: Potential, path: Path) -> None:
     if probe != "none" or numbers["zbl"]:
         extra = f"probe={probe}" if probe != "none" else "model.zbl=true"
         raise ScalarFidError(f"{extra}: nequip's classes have no place for it; train with probe=none model.zbl=false.")
-    model = nequip_model(numbers)
-    structure = path.with_suffix(".xyz")
-    ase.io.write(structure, _structure(numbers["elements"], numbers["cutoff"]), format="extxyz")
+    model, structure = nequip_model(numbers), _beside(path)
     settings = {
         "model": {"seed": numbers["seed"], **model},
         "num_datasets": {"train": 1, "val": 1, "test": 0, "predict": 0},
@@ -72,7 +73,20 @@ def write_checkpoint(potential: Potential, path: Path) -> None:
     state = {f"model.sole_model.{key}": value for key, value in potential.native_state().items()}
     state["run_stage"] = torch.zeros(1, dtype=torch.int64)
     versions = {"pytorch-lightning_version": "2.5.0"}  # of the format
-    torch.save({"hyper_parameters": settings, "state_dict": state, **versions}, path)
+    with replacing(path) as checkpoint, replacing(structure) as frame, checkpoint.open("wb") as file:
+        ase.io.write(frame, _structure(numbers["elements"], numbers["cutoff"]), format="extxyz")
+        torch.save({"hyper_parameters": settings, "state_dict": state, **versions}, file)
+
+
+def _beside(path: Path) -> Path:
+    """Where the structure goes; refuses to write over a file."""
+    structure = path.with_suffix(".xyz")
+    if structure == path:
+        raise ScalarFidError(f"out={path} is where the structure goes; end it in .ckpt.")
+    for file in (path, structure):
+        if file.exists():
+            raise ScalarFidError(f"{file} exists, and is not written over; choose another out=….")
+    return structure
 
 
 def _structure(elements: Sequence[int], cutoff: float) -> Atoms:

@@ -52,6 +52,15 @@ def replacing(target: Path, remedy: str = REMEDY) -> Iterator[Path]:
 
 
 @contextmanager
+def usual_mode(path: Path) -> Iterator[None]:
+    """Give a file that the block writes the mode that the umask gives; safetensors makes it for its owner alone."""
+    path.touch()
+    mode = path.stat().st_mode
+    yield
+    path.chmod(mode)
+
+
+@contextmanager
 def locked(target: Path, remedy: str = REMEDY) -> Iterator[None]:
     """Hold the lock of ``target`` (a file beside it) across processes, waiting for whoever has it.
 

@@ -6,11 +6,13 @@ Everything is said on stderr; the last line on stdout is the run directory.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from scalarfid.config.entry import launch
+from scalarfid.errors import ScalarFidError
 from scalarfid.log import console, log, setup_logging
 from scalarfid.memory import begin_collection, hold_collection, keep_freed_memory
 from scalarfid.sweep.plugins import register
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     from scalarfid.physics.watch import SmoothnessWatch
     from scalarfid.training import RunResult
+
+THREADS_PER_CORE = 4
+"""At most."""
 
 
 def train(cfg: DictConfig) -> None:
@@ -53,8 +58,18 @@ def _run(cfg: DictConfig, stop: StopRequest) -> RunResult:
     from scalarfid.training import run  # noqa: PLC0415
 
     if cfg.run.threads is not None:
+        _refuse_too_many(cfg.run.threads)
         torch.set_num_threads(cfg.run.threads)
     return run(cfg, stop=stop, watch=_watch(cfg), ready=begin_collection)
+
+
+def _refuse_too_many(threads: int) -> None:
+    """Torch dies of thousands of threads, by a signal that leaves the run's state at running."""
+    cores = os.cpu_count() or 1
+    if threads > THREADS_PER_CORE * cores:
+        raise ScalarFidError(
+            f"run.threads={threads} is too many; this machine has {cores} cores, give as many or fewer."
+        )
 
 
 def _watch(cfg: DictConfig) -> SmoothnessWatch | None:

@@ -18,6 +18,7 @@ from torch_geometric.data import Data
 
 from scalarfid.data.cache import locked, replacing
 from scalarfid.data.graphs import build_graph
+from scalarfid.files import usual_mode
 from scalarfid.log import log, progress
 
 VERSION = 1
@@ -50,7 +51,8 @@ def _build(frames: Sequence[Atoms], cutoff: float, path: Path) -> dict[str, Tens
     arrays = pack([build_graph(atoms, cutoff) for atoms in progress(frames, "building graphs")])
     with replacing(path) as temporary:
         try:
-            save_file(arrays, temporary, metadata={"sha256": _checksum(arrays)})
+            with usual_mode(temporary):
+                save_file(arrays, temporary, metadata={"sha256": _checksum(arrays)})
         except SafetensorError as error:  # how it reports a full disk
             raise OSError(str(error)) from error
     return arrays

@@ -67,9 +67,11 @@ def build_graph(atoms: Atoms, cutoff: float, *, labels: bool = True, search: Cal
         unit_shifts [E,3], energy [1], forces [N,3], stress [1,3,3], has_energy/has_forces/has_stress [1], frame [1].
 
     Raises:
-        ScalarFidError: a cell without volume, or two atoms at one place.
+        ScalarFidError: no atoms, positions or a cell that are not finite, a cell without volume, two atoms at one
+            place, or a cutoff that is not positive.
     """
     cell = np.asarray(atoms.cell[:]) if atoms.pbc.any() else np.zeros((3, 3))
+    _check(atoms, cell, cutoff)
     edge_index, shifts = search(atoms.positions, cell, atoms.pbc, cutoff)
     lengths = distances(atoms.positions, cell, (edge_index, shifts))
     if lengths.size and lengths.min() < CLOSEST:
@@ -88,6 +90,18 @@ def build_graph(atoms: Atoms, cutoff: float, *, labels: bool = True, search: Cal
         frame=torch.tensor([int(atoms.info.get("frame", 0))]),
         **(_label_fields(atoms) if labels else {}),
     )
+
+
+def _check(atoms: Atoms, cell: NDArray[np.float64], cutoff: float) -> None:
+    """Refuse what has no neighbours to look for; NaN would quietly have none."""
+    if not 0 < cutoff < np.inf:
+        raise ScalarFidError(f"cutoff={cutoff} is no distance; it must be positive and finite, in Å")
+    frame = f"frame {atoms.info.get('frame', 0)}"
+    if not len(atoms):
+        raise ScalarFidError(f"{frame} has no atoms; give one or more")
+    for name, values in (("positions", atoms.positions), ("cell", cell)):
+        if not np.isfinite(values).all():
+            raise ScalarFidError(f"{frame}: {name} with NaN or infinity; check where they come from")
 
 
 def _label_fields(atoms: Atoms) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.files import usual_mode
 from scalarfid.potential.core import Potential, normalise
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def save(potential: Potential, path: str | Path) -> None:
     state = {key: value.detach().cpu().contiguous().clone() for key, value in potential.state_dict().items()}
     metadata = {FORMAT: yaml.safe_dump(potential.config, sort_keys=False)}
     partial = path.with_name(f".{path.name}.partial")
-    save_file(state, partial, metadata=metadata)
+    with usual_mode(partial):
+        save_file(state, partial, metadata=metadata)
     partial.replace(path)
 
 

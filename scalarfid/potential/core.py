@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -222,11 +222,18 @@ class Potential(nn.Module):
             ScalarFidError: if the keys are not those of this architecture.
 
         """
+        own, name = self.backbone.native_state(), self.config["backbone"]["name"]
+        wrong = _few("missing", own.keys() - state.keys()) + _few("unknown", state.keys() - own.keys())
+        if wrong:
+            raise ScalarFidError(f"This state_dict does not fit this {name}; keys {', '.join(wrong)}.")
         try:
             e0, scale = self.backbone.read_energies(state)
             self.backbone.load_native(state)
-        except (KeyError, RuntimeError) as error:
-            raise ScalarFidError(f"This state_dict does not fit {self.config['backbone']}: {error}") from error
+        except RuntimeError as error:
+            lines = str(error).splitlines()
+            tensors = lines[1:] or lines  # below a title, those of another shape
+            more = f" (and {len(tensors) - 1} more)" if len(tensors) > 1 else ""
+            raise ScalarFidError(f"This state_dict does not fit this {name}: {tensors[0].strip()}{more}") from error
         self.e0.copy_(e0.expand(len(self.elements)))
         self.scale.copy_(scale.squeeze())
         self.config["e0"] = dict(zip(self.elements, self.e0.tolist(), strict=True))
@@ -239,6 +246,12 @@ class Potential(nn.Module):
         other = Potential.from_config({**self.config, "dtype": dtype})
         other.load_state_dict(self.state_dict())
         return other.to(self.e0.device)
+
+
+def _few(which: str, keys: Set[str]) -> list[str]:
+    """How many keys, and the first of them; empty where there are none."""
+    some = ", ".join(sorted(keys)[:3]) + (", …" if len(keys) > 3 else "")
+    return [f"{which}: {len(keys)} ({some})"] if keys else []
 
 
 def is_probe(name: str) -> bool:

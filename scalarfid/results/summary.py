@@ -88,6 +88,8 @@ def write_table(table: pd.DataFrame, path: str | Path) -> Path:
 def _found(place: Path) -> list[Path]:
     if not place.exists():
         raise ScalarFidError(f"No runs at {place}: it does not exist; give run directories or a folder of them.")
+    if place.is_file() and not place.name.endswith(SUMMARY):
+        raise ScalarFidError(f"{place} is no {SUMMARY}; give run directories or a folder of them.")
     files = [place] if place.is_file() else [*place.rglob(SUMMARY), *place.rglob(f"*.{SUMMARY}")]
     if not files:
         raise ScalarFidError(f"No {SUMMARY} in or below {place}: no run there has finished.")

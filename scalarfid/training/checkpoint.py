@@ -20,6 +20,8 @@ from scalarfid.training.schedule import Patience
 
 FORMAT = "scalarfid-checkpoint-1"
 LAST, BEST = "last.ckpt", "best.ckpt"
+DAMAGE = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, UnicodeDecodeError)
+"""What torch raises for a file that is cut off, written over, or holds code."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,13 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ScalarFidError(f"No checkpoint at {path}; that run has not validated yet, or it is not a run.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ScalarFidError(f"{path} cannot be read ({reason}); remove it, or redo with run.force=true.") from error
+    except DAMAGE as error:
+        again = "its run again at epoch 0"
+        best = f"start {again} with run.force=true"  # without it, nothing could be evaluated
+        remedy = f"remove it to start {again}, as run.force=true does" if path.name == LAST else best
+        raise ScalarFidError(f"{path} is damaged; {remedy}.") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ScalarFidError(f"{path} is not a checkpoint of this version ({FORMAT}); redo with run.force=true.")
     return state

@@ -47,8 +47,18 @@ def test_a_state_of_another_architecture_is_refused(name):
     with pytest.raises(ScalarFidError, match="does not fit"):
         fresh(name).load_native(other)
     larger = build(f"{name}_tiny", overrides=(f"backbone.{LARGER[name]}=16",)).native_state()
-    with pytest.raises(ScalarFidError, match="does not fit"):
+    with pytest.raises(ScalarFidError, match=r"does not fit this \w+: size mismatch for .* \(and \d+ more\)$"):
         fresh(name).load_native(larger)
+
+
+def test_a_state_with_other_keys_is_refused_in_a_short_line():
+    with pytest.raises(ScalarFidError, match=r"keys missing: \d+ \(.*, …\)\.$") as caught:
+        fresh("mace").load_native({})
+    assert len(str(caught.value)) < 300
+    state = tiny("mace").native_state()
+    state["more"] = state.pop("scale_shift.shift")
+    with pytest.raises(ScalarFidError, match=r"keys missing: 1 \(scale_shift\.shift\), unknown: 1 \(more\)\.$"):
+        fresh("mace").load_native(state)
 
 
 def test_a_checkpoint_of_maces_trainer_loads_whose_e0_have_a_row_per_head():

@@ -132,11 +132,21 @@ def test_a_slab_has_no_stress():
             "has no volume",
         ),
         (Atoms("CuH", positions=[[0, 0, 0], [0, 0, 0.01]]), "0.01 Å apart"),
+        (Atoms("CuH", positions=[[0, 0, 0], [0, 0, np.nan]]), "positions with NaN"),
+        (Atoms("CuH", positions=[[0, 0, 0], [0, 0, np.inf]]), "positions with NaN"),
+        (Atoms("Cu", cell=[3, 3, np.nan], pbc=True), "cell with NaN"),
+        (Atoms(), "has no atoms"),
     ],
 )
 def test_structures_that_cannot_be(atoms, message):
     with pytest.raises(ScalarFidError, match=message):
         build_graph(atoms, 4.0)
+
+
+@pytest.mark.parametrize("cutoff", [0, -4.0, np.nan, np.inf])
+def test_a_cutoff_that_is_no_distance_is_refused(cutoff):
+    with pytest.raises(ScalarFidError, match=r"cutoff=.* must be positive"):
+        build_graph(molecule("H2O"), cutoff)
 
 
 @pytest.mark.parametrize(("symbol", "expected", "tolerance"), [("Ag", 12, 0.2), ("Si", 4, 1e-12)])

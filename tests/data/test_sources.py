@@ -251,6 +251,13 @@ def test_a_full_cache_is_refused_and_leaves_no_half_written_file(full_disk, serv
     assert len(load(named("ethanol", cache=str(tmp_path)), cutoff=4.0).train) == 268
 
 
+def test_a_graph_cache_can_be_read_by_whoever_can_read_other_files(tmp_path):
+    (tmp_path / "set.xyz").write_bytes(xyz(20))
+    load(named("file", path=str(tmp_path / "set.xyz"), cache=str(tmp_path)), cutoff=4.0)
+    (path,) = (tmp_path / "graphs").glob("*.safetensors")
+    assert path.stat().st_mode == (tmp_path / "set.xyz").stat().st_mode
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "noise", "empty"])
 def test_a_damaged_graph_cache_is_built_again(tmp_path, damage, caplog):
     (tmp_path / "set.xyz").write_bytes(xyz(20))

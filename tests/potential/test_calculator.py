@@ -51,6 +51,24 @@ def test_moving_atoms_gives_new_results_and_an_unknown_element_is_named():
         atoms.get_potential_energy()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("before", [False, True], ids=["at first", "with a list of neighbours"])
+def test_positions_that_are_no_numbers_have_no_energy(value, before):
+    atoms = with_calculator(structures.crystal())
+    if before:
+        atoms.get_forces()
+    atoms.positions[0, 0] = value
+    with pytest.raises(ScalarFidError, match="positions with NaN or infinity"):
+        atoms.get_forces()
+
+
+def test_a_misspelt_keyword_is_refused_and_those_of_ase_are_not():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dtyp'"):
+        ScalarFidCalculator(tiny("mace"), dtyp="float32")
+    atoms = structures.molecule()
+    assert ScalarFidCalculator(tiny("mace"), atoms=atoms, label="here") is atoms.calc
+
+
 @pytest.mark.parametrize("device", ["tpu", "cuda:7"])
 def test_a_device_that_is_not_there_is_one_line(device):
     with pytest.raises(ScalarFidError, match=f"device={device} is not"):

@@ -36,6 +36,35 @@ def test_what_nequip_has_no_place_for_is_refused(tmp_path, words, zbl, reason):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_checkpoint_and_its_structure_go_into_a_new_folder(tmp_path):
+    path = tmp_path / "new" / "folder" / "model.ckpt"
+    write_checkpoint(tiny("nequip", zbl=False), path)
+    structure = path.with_suffix(".xyz")
+    assert set(path.parent.iterdir()) == {path, structure}
+    data = torch.load(path, weights_only=True)["hyper_parameters"]["info_dict"]["data"]
+    assert data["train_file_path"] == str(structure)
+
+
+@pytest.mark.parametrize("taken", ["data.ckpt", "data.xyz"])
+def test_nothing_is_written_over(tmp_path, taken):
+    (tmp_path / taken).write_text("mine")
+    with pytest.raises(ScalarFidError, match=f"{taken} exists"):
+        write_checkpoint(tiny("nequip", zbl=False), tmp_path / "data.ckpt")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(taken, "mine")]
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"), [("", "exists"), ("file/model.ckpt", "Cannot write"), ("m.xyz", "in .ckpt")]
+)
+def test_where_nothing_can_be_written_nothing_is_left(tmp_path, out, reason):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "file").touch()
+    with pytest.raises(ScalarFidError, match=reason):
+        write_checkpoint(tiny("nequip", zbl=False), folder / out)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here", "file"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["nequip", "allegro"])
 def test_what_nequip_compiles_gives_our_energy_forces_and_stress(backbone, tmp_path):

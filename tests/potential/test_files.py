@@ -54,6 +54,12 @@ def test_the_configuration_is_readable_yaml_that_rebuilds_the_potential(file):
     assert list(rebuilt.state_dict()) == list(tiny("mace", "pan+pgs").state_dict())
 
 
+def test_a_file_has_the_mode_of_any_other(tmp_path):
+    save(tiny("mace"), tmp_path / "model.safetensors")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_equal_potentials_have_equal_files_and_files_of_two_entries_are_read(file):
     """safetensors writes several entries of metadata in random order (its issue 584), so that hashes differed."""
     from safetensors import safe_open

@@ -56,6 +56,21 @@ def test_a_run_directory_is_evaluated_on_its_own_set_and_keeps_the_result(run_di
     assert capsys.readouterr().out.splitlines()[-1] == str(folder)
 
 
+def test_nothing_of_an_earlier_evaluation_stays_beside_a_later_one(words, tmp_path):
+    out = tmp_path / "out"
+    assert main([*words, "splits=val"]) == 0
+    (out / "frames-mine.csv").write_text("mine")
+    assert main([*words, "splits=test"]) == 0
+    found = {"errors.json", "errors.md", "parity-test.png", "frames-test.csv", "frames-mine.csv"}
+    assert {path.name for path in out.iterdir()} == found
+
+
+def test_a_folder_that_cannot_be_is_one_line(words, tmp_path, capfd):
+    (tmp_path / "file").touch()
+    assert main([*words, f"out={tmp_path / 'file' / 'out'}"]) == 2
+    assert "Cannot write" in capfd.readouterr().err
+
+
 def test_precision_can_be_chosen(run_directory, tmp_path):
     errors = {}
     for dtype in ("float32", "float64"):

@@ -209,6 +209,7 @@ def places(sweep, tmp_path, monkeypatch):
     """Work where there are a whole sweep, an empty one, a broken one, and one of something else."""
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
+    Path("README.md").write_text("# Runs")
     copy_sweep(sweep, Path("whole"))
     for name, text in (("broken", "{"), ("other", "{}")):
         Path(name).mkdir()
@@ -223,6 +224,7 @@ def places(sweep, tmp_path, monkeypatch):
         (["runs", "inn=x"], "Cannot use 'inn=x'"),
         (["runs", "out="], "Cannot use 'out='"),
         (["runs"], "no run there has finished"),
+        (["whole", "README.md"], "README.md is no summary.json; give run directories or a folder of them"),
         (["broken"], "is not JSON"),
         (["other"], "has no 'backbone'"),
         (["whole", "out=broken/summary.json/x"], "Cannot write"),

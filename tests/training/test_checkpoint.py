@@ -50,6 +50,18 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:2000])
 
 
+def cut_later(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def of_text(path):
+    path.write_text("hello\n")
+
+
+def of_bytes(path):
+    path.write_bytes(b"\x80\x02R")
+
+
 def of_another_kind(path):
     torch.save({"state_dict": {}}, path)
 
@@ -58,7 +70,7 @@ def with_code(path):
     torch.save({"format": os.system}, path)
 
 
-@pytest.mark.parametrize("spoil", [cut, of_another_kind, with_code])
+@pytest.mark.parametrize("spoil", [cut, cut_later, of_text, of_bytes, of_another_kind, with_code])
 def test_a_spoilt_checkpoint_is_refused_in_one_line(uninterrupted, tmp_path, spoil):
     path = tmp_path / "last.ckpt"
     path.write_bytes((uninterrupted() / "checkpoints" / "last.ckpt").read_bytes())
@@ -69,6 +81,19 @@ def test_a_spoilt_checkpoint_is_refused_in_one_line(uninterrupted, tmp_path, spo
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("last.ckpt", "remove it to start its run again"), ("best.ckpt", "start")]
+)
+def test_a_damaged_checkpoint_says_where_its_run_begins_again_and_not_what_torch_says(tmp_path, name, remedy):
+    of_text(tmp_path / name)
+    with pytest.raises(ScalarFidError, match=rf"{name} is damaged; {remedy} .*at epoch 0") as caught:
+        read(tmp_path / name)
+    assert "weights_only" not in str(caught.value)
+
+
 def test_a_missing_checkpoint_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(ScalarFidError, match="nowhere"):
         read(tmp_path / "nowhere.ckpt")
+    of_text(tmp_path / "file")
+    with pytest.raises(ScalarFidError, match="No checkpoint at"):
+        read(tmp_path / "file" / "last.ckpt")

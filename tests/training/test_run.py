@@ -25,7 +25,7 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
 from scalarfid.flops import count_flops
 from scalarfid.potential import Potential, is_probe
-from scalarfid.train import parity_plots
+from scalarfid.train import THREADS_PER_CORE, _run, parity_plots
 from scalarfid.training import RunResult, errors_of
 from scalarfid.training.checkpoint import read
 from scalarfid.training.directory import RunDirectory
@@ -33,6 +33,7 @@ from scalarfid.training.history import History
 from scalarfid.training.provenance import code_version
 from scalarfid.training.recorder import Recorder
 from scalarfid.training.report import peak_memory
+from scalarfid.training.stopping import StopRequest
 
 
 def rows(directory):
@@ -340,3 +341,10 @@ def test_four_frames_are_learnt_by_heart(tmp_path, backbone):
     train_errors, mean = result.summary["metrics"]["train"], result.summary["mean_predictor"]["train"]
     assert train_errors["forces_rmse"] < 0.1 * mean["forces_rmse"]
     assert train_errors["energy_per_atom_rmse"] < 0.02
+
+
+def test_more_threads_than_torch_survives_are_refused_before_anything_is_written(tmp_path):
+    threads = THREADS_PER_CORE * os.cpu_count() + 1
+    with pytest.raises(ScalarFidError, match=rf"run\.threads={threads} is too many; .* {os.cpu_count()} cores"):
+        _run(compose(overrides(tmp_path, f"run.threads={threads}")), StopRequest())
+    assert list(tmp_path.iterdir()) == []
