@@ -31,12 +31,13 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ase.data import chemical_symbols
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich import box
@@ -50,6 +51,7 @@ from scalarfid.errors import ScalarFidError
 from scalarfid.files import digest, read_json
 from scalarfid.log import log
 from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
+from scalarfid.physics.surface import ELEMENTS
 from scalarfid.potential import MODEL_FILE, Potential, device_of, load
 from scalarfid.training.provenance import code_version, versions
 from scalarfid.words import command, options_of, show_path
@@ -256,9 +258,26 @@ def _models(pattern: str, *, several: bool) -> list[Path]:
 
 
 def _reference(name: str | None, system: System) -> Surface | None:
-    """The surface asked for, else the one that made the labels."""
+    """The surface asked for, else the one that made the labels.
+
+    Raises:
+        ScalarFidError: it is unknown, or does not know every element of the model.
+    """
     name = name or system.reference
-    return None if name in (None, "none") else surface(name)
+    if name in (None, "none"):
+        return None
+    found, wanted = surface(name), set(system.elements)
+    if not wanted <= found.elements:
+        able = [other for other, elements in ELEMENTS.items() if wanted <= elements]
+        raise ScalarFidError(
+            f"reference={name} knows {_symbols(found.elements)}, this model has {_symbols(wanted)}; "
+            f"leave reference= out, or give one of {', '.join([*able, 'none'])}."
+        )
+    return found
+
+
+def _symbols(elements: Iterable[int]) -> str:
+    return ", ".join(chemical_symbols[z] for z in sorted(elements))
 
 
 def options_for(question: Diagnostic, words: Sequence[str]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.physics.outcome import Draw, Outcome
-from scalarfid.physics.surface import Surface
+from scalarfid.physics.surface import OfReference, Surface
 from scalarfid.physics.systems import System
 
 Measure = Callable[..., Outcome]
@@ -62,7 +62,13 @@ class Diagnostic:
         }
         has["structure"] = has["crystal"] or has["molecule"]
         missing = [need for need in sorted(self.needs) if not has[need]]
-        return f"{self.name} needs a {' and a '.join(missing)}, and {system.name} has none" if missing else None
+        if missing:
+            return f"{self.name} needs a {' and a '.join(missing)}, and {system.name} has none"
+        about_crystals = has["crystal"] and self.needs & {"crystal", "structure"}
+        if about_crystals and isinstance(reference, OfReference) and not reference.crystals:
+            names = ", ".join(system.crystals)
+            return f"{self.name} is about {names}, and the reference {reference.name} answers for molecules only"
+        return None
 
 
 _KNOWN: dict[str, Diagnostic] = {}

@@ -8,18 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, molecule
 from training.runs import train
 
 import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.calculator import ScalarFidCalculator
+from scalarfid.data.reference import _MAKERS
 from scalarfid.diagnose import main
 from scalarfid.evaluate import main as evaluate
-from scalarfid.physics import diagnostics, registry, surface
+from scalarfid.physics import System, diagnostics, registry, surface
 from scalarfid.physics.microcanonical import Course
 from scalarfid.physics.microcanonical import run as run_of
-from scalarfid.physics.surface import OfPotential
+from scalarfid.physics.surface import ELEMENTS, OfPotential, answers_or_nan
 from scalarfid.potential import load
 from scalarfid.results.answers import asked
 from scalarfid.results.cells import read_cells
@@ -67,6 +69,33 @@ def test_a_reference_potential_by_name_is_asked_like_any_other():
         surface("sw")
     with pytest.raises(ScalarFidError, match="no potential-energy surface"):
         surface(molecule("H2O"))
+
+
+def test_a_reference_answers_for_every_element_that_it_is_said_to_know():
+    assert set(ELEMENTS) == set(_MAKERS)
+    for name, elements in ELEMENTS.items():
+        asked = surface(name)
+        for z in elements & {1, 3, 9, 13, 14, 28, 29, 46, 47, 78, 79, 86}:
+            assert np.isfinite(asked([Atoms([z, z], [[0, 0, 0], [2.5, 0, 0]])]).energy).all(), (name, z)
+
+
+def test_a_reference_that_lacks_an_element_is_refused_before_anything_is_asked(run, tmp_path, capsys):
+    assert main(words(run, "reference=si_sw", f"out={tmp_path}")) == 2
+    assert capsys.readouterr().err == (
+        "error: reference=si_sw knows Si, this model has H, C, O; leave reference= out, or give one of xtb, none.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reference_for_molecules_is_asked_about_no_crystal():
+    xtb, silicon = surface("xtb"), System("si", (14,), {"Si diamond": bulk("Si")})
+    known = diagnostics()
+    for name in ("bsct", "elastic", "nve", "phonons", "rdf", "stability"):
+        reason = f"{name} is about Si diamond, and the reference xtb answers for molecules only"
+        assert known[name].applies(xtb, silicon) == reason
+        assert known[name].applies(surface("si_sw"), silicon) is None
+    assert known["repulsion"].applies(xtb, silicon) is None
+    assert np.isnan(answers_or_nan(xtb, [bulk("Si")]).energy).all()  # so that its dimers alone are compared
 
 
 def test_an_answer_has_numbers_settings_and_a_picture(run, capsys):
