@@ -24,6 +24,7 @@ from scalarfid.intervals import half_width
 from scalarfid.physics.crystals import level_of, same_level
 from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, supercell
 from scalarfid.physics.kept import Store
+from scalarfid.physics.options import Options, limited
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.phases import BRAGG, GLASS, no_liquid, order, valley
 from scalarfid.physics.registry import diagnostic
@@ -38,7 +39,7 @@ _LIQUIDS = {"Ag": (1400.0, 9.32), "Si": (1800.0, 2.57), "LiF": (1300.0, 1.81)}
 
 
 @dataclass
-class LiquidOptions:
+class LiquidOptions(Options):
     """Options of the melt.
 
     Attributes:
@@ -61,15 +62,23 @@ class LiquidOptions:
     density: float | None = None
     superheat: float = 2.5
     atoms: int = 64
-    melt: float = 0.6
-    settle: float = 0.6
+    melt: float = limited(0.6, least=0)
+    settle: float = limited(0.6, least=0)
     duration: float = 2.0
     every: float = 20
     timestep: float = 2.0
     friction: float = 10.0
-    seed: int = 0
-    bins: int = 120
+    seed: int = limited(0, least=0)
+    bins: int = limited(120, least=2)
     furthest: float = 6.0
+
+    def check(self, question: str) -> None:
+        """Refuse also fewer frames than blocks."""
+        super().check(question)
+        if round(1000 * self.duration / self.every) < BLOCKS:
+            raise ScalarFidError(
+                f"rdf.duration={self.duration:g} ps is too short; give {BLOCKS} frames every {self.every:g} fs or more."
+            )
 
 
 def density_of(atoms: Atoms) -> float:

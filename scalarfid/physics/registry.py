@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.physics.options import Options
 from scalarfid.physics.outcome import Draw, Outcome
 from scalarfid.physics.surface import OfReference, Surface
 from scalarfid.physics.systems import System
@@ -31,7 +32,7 @@ class Diagnostic:
     """
 
     name: str
-    options: type
+    options: type[Options]
     measure: Measure
     draw: Draw
     needs: frozenset[str]
@@ -75,7 +76,7 @@ _KNOWN: dict[str, Diagnostic] = {}
 
 
 def diagnostic(
-    name: str, options: type, draw: Draw, *, needs: tuple[str, ...] = (), resumes: bool = False
+    name: str, options: type[Options], draw: Draw, *, needs: tuple[str, ...] = (), resumes: bool = False
 ) -> Callable[[Measure], Measure]:
     """Register ``measure(model, reference, system, options) -> Outcome`` as ``name``; see :class:`Diagnostic`."""
 

@@ -16,7 +16,7 @@ import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.data.reference import _MAKERS
-from scalarfid.diagnose import main
+from scalarfid.diagnose import main, options_for
 from scalarfid.evaluate import main as evaluate
 from scalarfid.physics import System, diagnostics, registry, surface
 from scalarfid.physics.microcanonical import Course
@@ -245,6 +245,65 @@ def test_bad_words_are_one_clear_line(typed, answer, capsys):
     error = capsys.readouterr().err
     assert answer in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        ("repulsion.points=-4", "≥ 8"),
+        ("repulsion.nearest=0", "> 0"),
+        ("repulsion.compression=2", "> 0 and < 1"),
+        ("repulsion.wall_error=-4", "> 0"),
+        ("elastic.strain=-1", "> 0 and < 1"),
+        ("elastic.volumes=1", "≥ 5"),
+        ("elastic.equation=foo", "there are sj, taylor, "),
+        ("phonons.supercell=0", "> 0"),
+        ("phonons.displacement=0", "> 0"),
+        ("nve.timesteps=[]", "give at least one number"),
+        ("nve.duration=.inf", "> 0 and finite"),
+        ("nve.duration=0.009", "too short; give 10 steps of 2 fs"),
+        ("nve.seed=-1", "≥ 0"),
+        ("rdf.duration=0.05", "too short; give 5 frames every 20 fs"),
+        ("stability.temperatures=[300,-1]", "> 0"),
+        ("bsct.bonds=some", "there are published, all"),
+        ("bsct.crystal_nearest=2", "give lengths above zero that grow"),
+        ("extrapolation.frames=0", "> 0"),
+    ],
+)
+def test_an_option_out_of_range_is_refused_before_any_model_is_read(option, answer, capsys):
+    assert main(["model=nowhere", option]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {option.partition('=')[0]}=")
+    assert answer in error
+
+
+def test_zero_is_an_option_where_it_has_a_meaning():
+    for option in (
+        "nve.settle=0",
+        "rdf.melt=0",
+        "rdf.settle=0",
+        "rdf.seed=0",
+        "stability.seed=0",
+        "repulsion.furthest=null",
+    ):
+        assert options_for(diagnostics()[option.partition(".")[0]], [option])
+
+
+def test_a_scan_that_ends_before_it_begins_is_refused(run, tmp_path, capsys):
+    assert main(words(run, "repulsion.nearest=3", "repulsion.furthest=1", f"out={tmp_path}")) == 2
+    assert "repulsion.nearest=3 is 1.86 Å for H-H, and the scan ends at 1 Å" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_asked(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(registry.Diagnostic, "ask", pytest.fail)
+    (tmp_path / "file").touch()
+    assert main(words(run, f"out={tmp_path / 'file'}")) == 2
+    said = capsys.readouterr()
+    assert said.err == (
+        f"error: Cannot write {tmp_path / 'file' / run.name}: Not a directory; give another folder as out=….\n"
+    )
+    assert said.out == ""
 
 
 def test_every_diagnostic_has_a_file_of_options():
