@@ -7,7 +7,7 @@ python -m scalarfid.diagnose -m model=runs/ablation/* diagnostics=repulsion
 Words are key=value:
 
 model        run directory; with -m, a pattern for several, or comma-separated (required)
-diagnostics  comma-separated, or all (all)
+diagnostics  comma-separated, of those listed at the end, or all (all)
 reference    in-process potential to compare with: ag_emt, si_sw, si_kumagai, lif_ion, xtb, none
              (the one that made the training labels, else none: only one level of theory is compared with itself)
 dtype        float64 or float32 (float64)
@@ -51,7 +51,7 @@ from scalarfid.config.messages import explain
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import digest, read_json, writing
 from scalarfid.log import log
-from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
+from scalarfid.physics import Diagnostic, Surface, System, diagnostics, named, surface, system_of
 from scalarfid.physics.options import Options
 from scalarfid.physics.surface import ELEMENTS
 from scalarfid.potential import MODEL_FILE, Potential, device_of, load
@@ -74,7 +74,12 @@ COMPUTES = ("backbones", "data", "intervals.py", "potential", "probes", "physics
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Diagnose as the command line says; the exit status is 0, or 2 after bad input or a question without an answer."""
-    return command(__doc__, arguments, _diagnose)
+    return command(f"{__doc__}\n{_table()}", arguments, _diagnose)
+
+
+def _table() -> str:
+    """The diagnostics, one a line."""
+    return "\n".join(["Diagnostics:", "", *(f"{name:<15}{question.about}" for name, question in diagnostics().items())])
 
 
 def _diagnose(words: list[str], out: Console) -> None:

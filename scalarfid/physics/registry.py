@@ -38,6 +38,11 @@ class Diagnostic:
     needs: frozenset[str]
     resumes: bool = False
 
+    @property
+    def about(self) -> str:
+        """First line of its file."""
+        return (import_module(self.measure.__module__).__doc__ or "").partition("\n")[0]
+
     def ask(
         self, model: Surface, reference: Surface | None, system: System, options: Any, work: Path | None = None
     ) -> Outcome:

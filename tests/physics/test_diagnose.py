@@ -306,6 +306,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_asked(run
     assert said.out == ""
 
 
+def test_the_help_names_every_diagnostic(capsys):
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, question in diagnostics().items():
+        assert question.about
+        assert any(line.startswith(f"{name} ") for line in lines)
+
+
 def test_every_diagnostic_has_a_file_of_options():
     from scalarfid.config import conf_dir
 
