@@ -14,7 +14,7 @@ from sweep.grids import Runs, leave, ready, seeds, throw, words
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
 from scalarfid.sweep.cells import expand
-from scalarfid.sweep.cluster import Sbatch
+from scalarfid.sweep.cluster import Sbatch, Slurm
 from scalarfid.sweep.ends import Attempt, GridError
 from scalarfid.sweep.launching import Serial
 
@@ -131,6 +131,26 @@ OPTIONS = {
     "mem_gb": 8, "array_parallelism": 5, "signal_delay_s": 60, "setup": ["module load cuda"],
     "additional_parameters": {"exclude": "node7"},
 }  # fmt: skip
+
+
+def test_a_cluster_that_takes_no_jobs_is_one_line_with_its_message(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("submitit")
+    for name in ("sbatch", "srun"):
+        (tmp_path / name).write_text(
+            "#!/bin/sh\necho 'sbatch: error: no partition' >&2\necho 'sbatch: fatal: no' >&2\nexit 1\n"
+        )
+        (tmp_path / name).chmod(0o755)
+    launcher = Slurm(**OPTIONS, submitit_folder=str(tmp_path / "jobs"), max_num_timeout=1)
+    for path, reason in (
+        (str(tmp_path), "sbatch: error: no partition; sbatch: fatal: no"),
+        ("", 'Could not detect "srun"'),
+    ):
+        monkeypatch.setenv("PATH", path)
+        with pytest.raises(ScalarFidError) as refused:
+            ready(launcher, tmp_path).launch([words(tmp_path)], 0)
+        assert str(refused.value).startswith(f"sbatch refused: {reason}")
+        assert str(refused.value).endswith("hydra/launcher=sbatch writes the script instead.")
+    assert "sbatch:" not in capsys.readouterr().err
 
 
 def test_the_script_for_sbatch_is_an_array_over_the_cells_to_do(tmp_path, capfd, said):
