@@ -68,6 +68,17 @@ def test_a_cell_that_another_process_has_is_left_to_it_and_is_no_failure(tmp_pat
     assert not cells[3].path.exists()
 
 
+def test_a_cell_that_is_given_twice_is_run_once(tmp_path, said):
+    jobs = seeds(tmp_path, 2)
+    again = [*jobs, [*jobs[1], "run.threads=1"], jobs[0]]  # threads make no other run
+    assert [cell.words for cell in expand(again)] == [tuple(job) for job in jobs]
+    runs = Runs(jobs)
+    launch(tmp_path, runs, again)
+    assert runs.seen == [0, 1]
+    assert "2 of 4 cells are given again and count once." in said()
+    assert "2 cells: 2 finished." in said()
+
+
 @pytest.mark.parametrize(
     ("code", "how", "error"),
     [
