@@ -17,6 +17,7 @@ from scalarfid.sweep.cells import expand
 from scalarfid.sweep.cluster import Sbatch, Slurm
 from scalarfid.sweep.ends import Attempt, GridError
 from scalarfid.sweep.launching import Serial
+from scalarfid.train import main
 
 
 def launch(root, task, jobs):
@@ -142,6 +143,27 @@ OPTIONS = {
     "mem_gb": 8, "array_parallelism": 5, "signal_delay_s": 60, "setup": ["module load cuda"],
     "additional_parameters": {"exclude": "node7"},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sbatch cpus_per_task=0", "sbatch timeout_min=0", "sbatch mem_gb=-3", "sbatch array_parallelism=0",
+        "sbatch signal_delay_s=-9", "slurm nodes=0", "parallel threads=0", "parallel processes=0",
+    ],
+)  # fmt: skip
+def test_a_number_of_a_launcher_that_is_out_of_range_is_refused_before_it_is_made(words, tmp_path, monkeypatch, capsys):
+    launcher, option = words.split()
+    if launcher == "slurm":
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    typed = ["train", "-m", f"run.root={tmp_path}", f"hydra/launcher={launcher}", f"hydra.launcher.{option}"]
+    monkeypatch.setattr(sys, "argv", typed)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    limit = "≥ 0" if "mem" in option else "> 0"
+    assert capsys.readouterr().err == f"error: hydra.launcher.{option} is out of range; it must be {limit}.\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cluster_that_takes_no_jobs_is_one_line_with_its_message(tmp_path, monkeypatch, capsys):
