@@ -7,7 +7,7 @@ python -m scalarfid.diagnose -m model=runs/ablation/* diagnostics=repulsion
 Words are key=value:
 
 model        run directory; with -m, a pattern for several, or comma-separated (required)
-diagnostics  comma-separated, or all (all)
+diagnostics  comma-separated, of those listed at the end, or all (all)
 reference    in-process potential to compare with: ag_emt, si_sw, si_kumagai, lif_ion, xtb, none
              (the one that made the training labels, else none: only one level of theory is compared with itself)
 dtype        float64 or float32 (float64)
@@ -31,12 +31,14 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
+from ase.data import chemical_symbols
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich import box
@@ -47,9 +49,11 @@ from scalarfid.caught import Caught
 from scalarfid.config import CONFIG_FILE, conf_dir, stored_dataset
 from scalarfid.config.messages import explain
 from scalarfid.errors import ScalarFidError
-from scalarfid.files import digest, read_json
+from scalarfid.files import digest, read_json, writing
 from scalarfid.log import log
-from scalarfid.physics import Diagnostic, Surface, System, named, surface, system_of
+from scalarfid.physics import Diagnostic, Surface, System, diagnostics, named, surface, system_of
+from scalarfid.physics.options import Options
+from scalarfid.physics.surface import ELEMENTS
 from scalarfid.potential import MODEL_FILE, Potential, device_of, load
 from scalarfid.training.provenance import code_version, versions
 from scalarfid.words import command, options_of, show_path
@@ -70,7 +74,12 @@ COMPUTES = ("backbones", "data", "intervals.py", "potential", "probes", "physics
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Diagnose as the command line says; the exit status is 0, or 2 after bad input or a question without an answer."""
-    return command(__doc__, arguments, _diagnose)
+    return command(f"{__doc__}\n{_table()}", arguments, _diagnose)
+
+
+def _table() -> str:
+    """The diagnostics, one a line."""
+    return "\n".join(["Diagnostics:", "", *(f"{name:<15}{question.about}" for name, question in diagnostics().items())])
 
 
 def _diagnose(words: list[str], out: Console) -> None:
@@ -119,7 +128,7 @@ class Subject:
 
 
 def diagnose(
-    path: Path, asked: Sequence[Diagnostic], chosen: Mapping[str, Any], options: Mapping[str, Any], out: Console
+    path: Path, asked: Sequence[Diagnostic], chosen: Mapping[str, Options], options: Mapping[str, Any], out: Console
 ) -> tuple[Path, list[str]]:
     """Ask one model all questions, write and show the answers.
 
@@ -134,9 +143,11 @@ def diagnose(
         The folder of the answers, and the questions that found none; why has then been logged.
 
     Raises:
-        ScalarFidError: no run directory, no model in it, an unknown reference or device.
+        ScalarFidError: no run directory, no model in it, an unknown reference or device, options that do not fit the
+            model, a folder that cannot be written.
     """
     subject, unanswered = _subject(path, options), []
+    _prepare(subject, asked, chosen, force=options["force"] == "true")
     for question in asked:
         reason = question.applies(subject.reference, subject.system)
         if reason is not None:
@@ -170,12 +181,24 @@ def _subject(path: Path, options: Mapping[str, Any]) -> Subject:
     return Subject(model, _reference(options["reference"], system), system, folder, facts, made)
 
 
-def _answer(subject: Subject, question: Diagnostic, options: Any, *, force: bool) -> dict[str, Any]:
+def _prepare(subject: Subject, asked: Sequence[Diagnostic], chosen: Mapping[str, Options], *, force: bool) -> None:
+    """Refuse what would come to nothing before anything is computed; make the folder if there is something to write."""
+    asked = [question for question in asked if question.applies(subject.reference, subject.system) is None]
+    for question in asked:
+        chosen[question.name].check_for(subject.model, subject.system)
+    if subject.folder.is_dir() and not force and all(_earlier(subject, one, chosen[one.name]) for one in asked):
+        return
+    with writing(subject.folder, "give another folder as out=…"):
+        subject.folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=subject.folder).close()
+
+
+def _answer(subject: Subject, question: Diagnostic, options: Options, *, force: bool) -> dict[str, Any]:
     """The record of an earlier answer, or of one that is given and written now."""
-    facts = {**subject.facts, "options": asdict(options)}
-    record = None if force else _answered(subject.folder, question, subject.reference, facts)
+    record = None if force else _earlier(subject, question, options)
     if record is not None:
         return record
+    facts = {**subject.facts, "options": asdict(options)}
     reference = subject.reference and subject.reference.name
     work = _work(subject.folder, question, {**facts, **subject.made, "reference": reference}, force=force)
     outcome = question.ask(subject.model, subject.reference, subject.system, options, work)
@@ -198,13 +221,12 @@ def _code() -> str:
     return code_version(computes=COMPUTES)
 
 
-def _answered(
-    folder: Path, question: Diagnostic, reference: Surface | None, facts: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def _earlier(subject: Subject, question: Diagnostic, options: Options) -> dict[str, Any] | None:
     """The record of an earlier answer of the same model to the same question, None if there is none."""
-    before = read_json(folder / f"{question.name}.json") or {}
-    same = all(before.get(key) == value for key, value in facts.items())
-    return before if same and before.get("reference") == (reference and reference.name) else None
+    before = read_json(subject.folder / f"{question.name}.json") or {}
+    reference = subject.reference and subject.reference.name
+    facts = {**subject.facts, "options": asdict(options), "reference": reference}
+    return before if all(key in before and before[key] == value for key, value in facts.items()) else None
 
 
 def _work(folder: Path, question: Diagnostic, facts: Mapping[str, Any], *, force: bool) -> Path:
@@ -224,7 +246,7 @@ def _show(record: Mapping[str, Any], out: Console) -> None:
         table.add_column(name, justify=justify, overflow="fold")
     for name, number in record["numbers"].items():
         value = "–" if number["value"] is None else f"{number['value']:.4g}"
-        interval = f" ({number['low']:.4g} … {number['high']:.4g})" if "low" in number else ""
+        interval = f" ({number['low']:.4g} … {number['high']:.4g})" if number.get("low") is not None else ""
         note = f" ({number['note']})" if "note" in number else ""
         table.add_row(name, value + interval, number["unit"] + note)
     out.print(table)
@@ -256,16 +278,33 @@ def _models(pattern: str, *, several: bool) -> list[Path]:
 
 
 def _reference(name: str | None, system: System) -> Surface | None:
-    """The surface asked for, else the one that made the labels."""
+    """The surface asked for, else the one that made the labels.
+
+    Raises:
+        ScalarFidError: it is unknown, or does not know every element of the model.
+    """
     name = name or system.reference
-    return None if name in (None, "none") else surface(name)
+    if name in (None, "none"):
+        return None
+    found, wanted = surface(name), set(system.elements)
+    if not wanted <= found.elements:
+        able = [other for other, elements in ELEMENTS.items() if wanted <= elements]
+        raise ScalarFidError(
+            f"reference={name} knows {_symbols(found.elements)}, this model has {_symbols(wanted)}; "
+            f"leave reference= out, or give one of {', '.join([*able, 'none'])}."
+        )
+    return found
 
 
-def options_for(question: Diagnostic, words: Sequence[str]) -> Any:
+def _symbols(elements: Iterable[int]) -> str:
+    return ", ".join(chemical_symbols[z] for z in sorted(elements))
+
+
+def options_for(question: Diagnostic, words: Sequence[str]) -> Options:
     """Options of a diagnostic: its file in ``conf/physics``, changed by the words that begin with its name.
 
     Raises:
-        ScalarFidError: an unknown option, or a value of the wrong kind.
+        ScalarFidError: an unknown option, a value of the wrong kind or out of range.
     """
     changes = [word.removeprefix(f"{question.name}.") for word in words if word.startswith(f"{question.name}.")]
     try:
@@ -274,9 +313,11 @@ def options_for(question: Diagnostic, words: Sequence[str]) -> Any:
             OmegaConf.load(conf_dir() / "physics" / f"{question.name}.yaml"),
             OmegaConf.from_dotlist(changes),
         )
-        return OmegaConf.to_object(config)
+        options = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise explain(error) from error
+    options.check(question.name)
+    return options
 
 
 def _refuse_others(words: Sequence[str], asked: Sequence[Diagnostic]) -> None:

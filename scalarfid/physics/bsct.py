@@ -35,6 +35,7 @@ from scalarfid.physics.bonds import (
 )
 from scalarfid.physics.crystals import same_level
 from scalarfid.physics.kept import answers_of
+from scalarfid.physics.options import Options
 from scalarfid.physics.outcome import Number, Outcome, mean, over_scans
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.roughness import (
@@ -66,7 +67,7 @@ HEADLINES = {"mean.fsd_full", "mean.fsd_compress", "mean.fsd_stretch", "largest.
 
 
 @dataclass
-class BsctOptions:
+class BsctOptions(Options):
     """Options of the scans.
 
     Attributes:
@@ -84,6 +85,11 @@ class BsctOptions:
     furthest: float = 2.0
     crystal_nearest: float = 0.7
     crystal_furthest: float = 1.3
+
+    def check(self, question: str) -> None:
+        """Refuse also what does not grow, and choices that there are not."""
+        super().check(question)
+        check(self)
 
 
 def log_force(forces: Array, equilibrium: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.eos import EquationOfState
+from ase.eos import EquationOfState, eos_names
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 from matplotlib.figure import Figure
@@ -25,6 +25,7 @@ from scipy.stats import t as student
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.physics.crystals import lattice_constant, not_relaxed, relax, same_level, stated
+from scalarfid.physics.options import Options, limited, one_of
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -37,25 +38,25 @@ HEADLINES = ("C11", "C12", "C44", "B")
 
 
 @dataclass
-class ElasticOptions:
+class ElasticOptions(Options):
     """Options of the strains and of the judgement.
 
     Attributes:
         strain: largest, for the elastic constants.
-        steps: strains on the line of each fit.
+        steps: strains on the line of each fit, whose error needs three.
         volume_strain: largest along each edge, for the equation of state.
-        volumes: of the equation of state.
+        volumes: of the equation of state, whose fit needs five.
         equation: as ``ase.eos`` calls it.
         fmax: largest force in eV/Å, and virial per atom in eV, after relaxation.
         consistency: %; a larger difference of the two bulk moduli is a fault.
         error: %; a larger error against the labels' own level of theory is a fault.
     """
 
-    strain: float = 0.002
-    steps: int = 5
-    volume_strain: float = 0.02
-    volumes: int = 11
-    equation: str = "birchmurnaghan"
+    strain: float = limited(0.002, below=1)
+    steps: int = limited(5, least=3)
+    volume_strain: float = limited(0.02, below=1)
+    volumes: int = limited(11, least=5)
+    equation: str = one_of(eos_names, "birchmurnaghan")
     fmax: float = 1e-5
     consistency: float = 3.0
     error: float = 10.0
@@ -234,7 +235,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
     """Elastic constants and equation of state of model and reference, and what the model has wrong.
 
     Raises:
-        ScalarFidError: fewer than three strains, fewer than five volumes, a crystal that is not cubic.
+        ScalarFidError: an option out of range, such as fewer than three strains, or a crystal that is not cubic.
     """
     _check(options, system)
     truths = {} if reference is None else dict(_solids(reference, system, options))
@@ -263,10 +264,7 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
 
 
 def _check(options: ElasticOptions, system: System) -> None:
-    for name, least in (("steps", 3), ("volumes", 5)):
-        value = getattr(options, name)
-        if value < least:
-            raise ScalarFidError(f"elastic.{name}={value} is too few for the fit and its error; use at least {least}.")
+    options.check("elastic")
     for name, crystal in system.crystals.items():
         family = crystal.cell.get_bravais_lattice().crystal_family
         if family != "cubic":

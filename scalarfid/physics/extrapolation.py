@@ -19,6 +19,7 @@ from scalarfid.data.labels import labels_of
 from scalarfid.errors import ScalarFidError
 from scalarfid.log import progress
 from scalarfid.physics.curves import Curve, minima, unmatched
+from scalarfid.physics.options import Options
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Answers, Surface
@@ -33,7 +34,7 @@ NEAR = 0.05
 
 
 @dataclass
-class ExtrapolationOptions:
+class ExtrapolationOptions(Options):
     """Options of the test sets.
 
     Attributes:

@@ -24,6 +24,7 @@ from scalarfid.intervals import half_width
 from scalarfid.physics.crystals import level_of, same_level
 from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, supercell
 from scalarfid.physics.kept import Store
+from scalarfid.physics.options import Options, limited
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.phases import BRAGG, GLASS, no_liquid, order, valley
 from scalarfid.physics.registry import diagnostic
@@ -38,7 +39,7 @@ _LIQUIDS = {"Ag": (1400.0, 9.32), "Si": (1800.0, 2.57), "LiF": (1300.0, 1.81)}
 
 
 @dataclass
-class LiquidOptions:
+class LiquidOptions(Options):
     """Options of the melt.
 
     Attributes:
@@ -61,15 +62,34 @@ class LiquidOptions:
     density: float | None = None
     superheat: float = 2.5
     atoms: int = 64
-    melt: float = 0.6
-    settle: float = 0.6
+    melt: float = limited(0.6, least=0)
+    settle: float = limited(0.6, least=0)
     duration: float = 2.0
     every: float = 20
     timestep: float = 2.0
     friction: float = 10.0
-    seed: int = 0
-    bins: int = 120
+    seed: int = limited(0, least=0)
+    bins: int = limited(120, least=2)
     furthest: float = 6.0
+
+    @property
+    def stretch(self) -> int:
+        """Steps between frames; a ScalarFidError where frames lie between two steps."""
+        count = round(self.every / self.timestep)
+        if count < 1 or abs(count * self.timestep - self.every) > 1e-6:
+            raise ScalarFidError(
+                f"rdf.every={self.every:g} fs is no multiple of rdf.timestep={self.timestep:g} fs; give one that is."
+            )
+        return count
+
+    def check(self, question: str) -> None:
+        """Refuse also frames between two steps, and fewer frames than blocks."""
+        super().check(question)
+        _ = self.stretch
+        if round(1000 * self.duration / self.every) < BLOCKS:
+            raise ScalarFidError(
+                f"rdf.duration={self.duration:g} ps is too short; give {BLOCKS} frames every {self.every:g} fs or more."
+            )
 
 
 def density_of(atoms: Atoms) -> float:
@@ -83,11 +103,6 @@ def melt_of(crystal: Atoms, options: LiquidOptions) -> tuple[Atoms, Schedule, in
     Raises:
         ScalarFidError: temperature or density neither given nor in the table, frames between two steps.
     """
-    stretch = round(options.every / options.timestep)
-    if stretch < 1 or abs(stretch * options.timestep - options.every) > 1e-6:
-        raise ScalarFidError(
-            f"rdf.every={options.every:g} fs is no multiple of rdf.timestep={options.timestep:g} fs; give one that is."
-        )
     formula = crystal.get_chemical_formula("metal", empirical=True)
     temperature, density = _LIQUIDS.get(formula, (None, None))
     temperature, density = options.temperature or temperature, options.density or density
@@ -97,7 +112,7 @@ def melt_of(crystal: Atoms, options: LiquidOptions) -> tuple[Atoms, Schedule, in
     cell.set_cell(cell.cell * (density_of(cell) / density) ** (1 / 3), scale_atoms=True)
     hot, settle, counted = (round(1000 * t / options.every) for t in (options.melt, options.settle, options.duration))
     temperatures = [options.superheat * temperature] * hot + [temperature] * (settle + counted)
-    return cell, Schedule(temperatures, stretch, options.timestep, options.friction, options.seed), counted
+    return cell, Schedule(temperatures, options.stretch, options.timestep, options.friction, options.seed), counted
 
 
 def _stated(crystal: Atoms, options: LiquidOptions) -> dict[str, Any]:

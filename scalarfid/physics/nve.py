@@ -16,11 +16,13 @@ from ase import Atoms
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from scalarfid.errors import ScalarFidError
 from scalarfid.intervals import slope
 from scalarfid.physics.crystals import level_of
 from scalarfid.physics.dynamics import described, resolved, starts
 from scalarfid.physics.kept import Store
 from scalarfid.physics.microcanonical import Course, Record, jumps, run
+from scalarfid.physics.options import Options, limited
 from scalarfid.physics.outcome import Number, Outcome, grid
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -41,7 +43,7 @@ DRAWN = 50
 
 
 @dataclass
-class NveOptions:
+class NveOptions(Options):
     """Options of the runs.
 
     Attributes:
@@ -56,9 +58,18 @@ class NveOptions:
     temperature: float = 300
     atoms: int = 16
     duration: float = 1.0
-    settle: float = 0.1
+    settle: float = limited(0.1, least=0)
     timesteps: list[float] = field(default_factory=lambda: [0.5, 1.0, 2.0])
-    seed: int = 0
+    seed: int = limited(0, least=0)
+
+    def check(self, question: str) -> None:
+        """Refuse also fewer steps than blocks."""
+        super().check(question)
+        longest = max(self.timesteps)
+        if 1000 * self.duration < BLOCKS * longest:
+            raise ScalarFidError(
+                f"nve.duration={self.duration:g} ps is too short; give {BLOCKS} steps of {longest:g} fs or more."
+            )
 
     def course(self, timestep: float) -> Course:
         """Of the run at one time step."""

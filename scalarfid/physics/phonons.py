@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from scalarfid.errors import ScalarFidError
 from scalarfid.physics.crystals import not_relaxed, relax, same_level, stated
+from scalarfid.physics.options import Options
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -31,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass
-class PhononsOptions:
+class PhononsOptions(Options):
     """Options of the force constants and of what is made of them.
 
     Attributes:

@@ -10,8 +10,9 @@ from pkgutil import iter_modules
 from typing import Any
 
 from scalarfid.errors import ScalarFidError
+from scalarfid.physics.options import Options
 from scalarfid.physics.outcome import Draw, Outcome
-from scalarfid.physics.surface import Surface
+from scalarfid.physics.surface import OfReference, Surface
 from scalarfid.physics.systems import System
 
 Measure = Callable[..., Outcome]
@@ -31,11 +32,16 @@ class Diagnostic:
     """
 
     name: str
-    options: type
+    options: type[Options]
     measure: Measure
     draw: Draw
     needs: frozenset[str]
     resumes: bool = False
+
+    @property
+    def about(self) -> str:
+        """First line of its file."""
+        return (import_module(self.measure.__module__).__doc__ or "").partition("\n")[0]
 
     def ask(
         self, model: Surface, reference: Surface | None, system: System, options: Any, work: Path | None = None
@@ -62,14 +68,20 @@ class Diagnostic:
         }
         has["structure"] = has["crystal"] or has["molecule"]
         missing = [need for need in sorted(self.needs) if not has[need]]
-        return f"{self.name} needs a {' and a '.join(missing)}, and {system.name} has none" if missing else None
+        if missing:
+            return f"{self.name} needs a {' and a '.join(missing)}, and {system.name} has none"
+        about_crystals = has["crystal"] and self.needs & {"crystal", "structure"}
+        if about_crystals and isinstance(reference, OfReference) and not reference.crystals:
+            names = ", ".join(system.crystals)
+            return f"{self.name} is about {names}, and the reference {reference.name} answers for molecules only"
+        return None
 
 
 _KNOWN: dict[str, Diagnostic] = {}
 
 
 def diagnostic(
-    name: str, options: type, draw: Draw, *, needs: tuple[str, ...] = (), resumes: bool = False
+    name: str, options: type[Options], draw: Draw, *, needs: tuple[str, ...] = (), resumes: bool = False
 ) -> Callable[[Measure], Measure]:
     """Register ``measure(model, reference, system, options) -> Outcome`` as ``name``; see :class:`Diagnostic`."""
 

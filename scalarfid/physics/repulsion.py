@@ -19,8 +19,10 @@ from ase.neighborlist import neighbor_list
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from scalarfid.errors import ScalarFidError
 from scalarfid.physics.crystals import level_of, same_level
 from scalarfid.physics.curves import STRONG, Curve, arena, minima, softening, unexplained, unmatched, wall_error
+from scalarfid.physics.options import Options, limited
 from scalarfid.physics.outcome import Number, Outcome, grid, mean, over_scans
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import LEAST, Answers, Surface, answers_or_nan
@@ -43,22 +45,33 @@ Ask = Callable[..., Answers]
 
 
 @dataclass
-class RepulsionOptions:
+class RepulsionOptions(Options):
     """Options of the scans.
 
     Attributes:
         nearest: shortest distance of dimers, in sums of covalent radii.
         furthest: largest distance in Å; null for the model's cutoff.
-        points: of a scan.
+        points: of a scan of dimers; crystals have a quarter.
         compression: smallest ratio to the equilibrium nearest-neighbour distance of crystals.
         wall_error: %; a repulsive force that is wrong by this much, in the mean, is a fault.
     """
 
     nearest: float = 0.5
     furthest: float | None = None
-    points: int = 200
-    compression: float = 0.7
+    points: int = limited(200, least=8)
+    compression: float = limited(0.7, below=1)
     wall_error: float = 10.0
+
+    def check_for(self, model: Surface, system: System) -> None:
+        """Refuse scans of dimers that do not begin before they end."""
+        far = self.furthest or model.cutoff or 6.0
+        for pair in system.pairs:
+            near = self.nearest * float(covalent_radii[list(pair)].sum())
+            if near >= far:
+                raise ScalarFidError(
+                    f"repulsion.nearest={self.nearest:g} is {near:.2f} Å for {symbols(pair)}, and the scan ends at "
+                    f"{far:g} Å; give a smaller one, or a larger repulsion.furthest."
+                )
 
 
 def dimer_scan(surface: Ask, pair: tuple[int, int], r: NDArray[np.float64]) -> Curve:

@@ -22,6 +22,7 @@ from scalarfid.intervals import wilson
 from scalarfid.physics.crystals import level_of
 from scalarfid.physics.dynamics import LANGEVIN, Failure, Schedule, described, heated, resolved, starts
 from scalarfid.physics.kept import Store
+from scalarfid.physics.options import Options, limited
 from scalarfid.physics.outcome import Number, Outcome
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.surface import Surface
@@ -34,7 +35,7 @@ Ends = dict[float, list[Failure | None]]
 
 
 @dataclass
-class StabilityOptions:
+class StabilityOptions(Options):
     """Options of the runs.
 
     Attributes:
@@ -54,8 +55,13 @@ class StabilityOptions:
     timestep: float = 1.0
     friction: float = 10.0
     atoms: int = 16
-    seed: int = 0
+    seed: int = limited(0, least=0)
     against: bool = True
+
+    def check(self, question: str) -> None:
+        """Refuse also a duration that is no multiple of the stretches."""
+        super().check(question)
+        stretches(self)
 
 
 def stretches(options: StabilityOptions) -> int:

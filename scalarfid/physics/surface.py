@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator
+from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from scalarfid.calculator import ScalarFidCalculator
@@ -21,6 +22,17 @@ from scalarfid.potential import Potential
 
 LEAST = 10
 """Points of a scan with an answer of the reference, below which nothing is compared with it."""
+_METALS = ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")  # EMT's H, C, N and O are "just for fun"
+ELEMENTS: dict[str, frozenset[int]] = {
+    "ag_emt": frozenset(atomic_numbers[symbol] for symbol in _METALS),
+    "si_sw": frozenset({14}),
+    "si_kumagai": frozenset({14}),
+    "lif_ion": frozenset({3, 9}),
+    "xtb": frozenset(range(1, 87)),
+}
+"""Atomic numbers that an in-process reference potential has parameters for, by its name."""
+MOLECULES_ONLY = ("xtb",)
+"""References that take a cell at the Γ point alone, which is no crystal."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,8 @@ class OfReference(OfCalculator):
 
     Attributes:
         mark: identifies it with its settings and its package's version, so that what it said can be kept on disk.
+        elements: atomic numbers that it knows.
+        crystals: whether it answers for them.
 
     Raises:
         ScalarFidError: no reference potential has this name.
@@ -149,6 +163,17 @@ class OfReference(OfCalculator):
         package = type(self._calculator).__module__.partition(".")[0]
         settings = repr(sorted(self._calculator.parameters.items()))
         self.mark = f"{name}-{package}-{version(package)}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+        self.elements, self.crystals = ELEMENTS[name], name not in MOLECULES_ONLY
+
+    def __call__(self, frames: Sequence[Atoms], *, stress: bool = False) -> Answers:
+        """Answer for every frame.
+
+        Raises:
+            CalculationFailed: a crystal, of a reference for molecules.
+        """
+        if not self.crystals and any(frame.pbc.any() for frame in frames):
+            raise CalculationFailed(f"{self.name} answers for molecules only")
+        return super().__call__(frames, stress=stress)
 
 
 def answers_or_nan(surface: Surface, frames: Sequence[Atoms], *, stress: bool = False) -> Answers:

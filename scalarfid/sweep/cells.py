@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from scalarfid.caught import Caught
 from scalarfid.config import compose, run_hash, run_path
 from scalarfid.config.messages import to_plain
-from scalarfid.log import progress
+from scalarfid.log import log, progress
 from scalarfid.training.directory import state_of
 
 
@@ -58,7 +58,7 @@ class Cell:
 
 
 def expand(jobs: Sequence[Sequence[str]]) -> list[Cell]:
-    """Cells of a sweep, in its order; every dataset is loaded once.
+    """Cells of a sweep, in its order, each run once; every dataset is loaded once.
 
     Args:
         jobs: overrides of each job.
@@ -70,7 +70,13 @@ def expand(jobs: Sequence[Sequence[str]]) -> list[Cell]:
     known: dict[str, Facts | str] = {}
     configs = [_configured(words, composed) for words in progress(jobs, "configurations", total=len(jobs))]
     pairs = progress(zip(jobs, configs, strict=True), "data", total=len(jobs))
-    return [_cell(tuple(words), config, known) for words, config in pairs]
+    cells: dict[Path | tuple[str, ...], Cell] = {}
+    for words, config in pairs:
+        cell = _cell(tuple(words), config, known)
+        cells.setdefault(cell.path or cell.words, cell)
+    if len(cells) < len(jobs):
+        log.info("%d of %d cells are given again and count once.", len(jobs) - len(cells), len(jobs))
+    return list(cells.values())
 
 
 def _configured(words: Sequence[str], composed: dict[tuple[str, ...], DictConfig]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shlex
 import sys
 import time
@@ -55,7 +57,7 @@ class Slurm(OnCluster):
         if not cells:
             return
         attempts = [Attempt.at(cell) for cell in cells]
-        jobs = self._executor().map_array(Job(), [self.words(cell) for cell in cells])
+        jobs = self._submitted([self.words(cell) for cell in cells])
         log.info("SLURM has %d jobs, %s to %s; logs in %s", len(jobs), jobs[0].job_id, jobs[-1].job_id,
                  jobs[0].paths.folder.parent)  # fmt: skip
         try:
@@ -64,6 +66,19 @@ class Slurm(OnCluster):
             array = jobs[0].job_id.partition("_")[0]
             log.warning("The jobs go on without the launcher; `scancel %s` stops them.", array)
             raise
+
+    def _submitted(self, words: Sequence[list[str]]) -> list[Any]:
+        """The jobs of an array.
+
+        Raises:
+            ScalarFidError: SLURM is not there or does not take them, with its message, which submitit also prints.
+        """
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):
+                return self._executor().map_array(Job(), words)
+        except RuntimeError as error:
+            said = "; ".join(str(error).splitlines())
+            raise ScalarFidError(f"sbatch refused: {said}; hydra/launcher=sbatch writes the script instead.") from error
 
     def _executor(self) -> Any:
         submitit, own = _submitit(), dict(self.parameters)

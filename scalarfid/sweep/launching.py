@@ -26,6 +26,8 @@ from scalarfid.sweep.planned import note_planned
 from scalarfid.training.directory import HeldError
 
 Task = Callable[[DictConfig], None]
+FROM_ZERO = ("gpus_per_node", "mem_gb", "max_num_timeout")
+"""Numbers of launchers that may be zero: no GPU, all memory of a node, not put back into the queue."""
 
 
 class Grid(Sweeper):
@@ -40,7 +42,12 @@ class Grid(Sweeper):
         self.params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: Task, config: DictConfig) -> None:
-        """Make the launcher."""
+        """Make the launcher.
+
+        Raises:
+            ScalarFidError: one of its numbers is out of range.
+        """
+        _check_numbers(config.hydra.launcher)
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
@@ -63,6 +70,17 @@ class Grid(Sweeper):
                 raise ScalarFidError(f"{override.input_line} has no finite number of values; list them: {key}=1,2.")
             chosen[key] = [f"{key}={value}" for value in values]
         return self.launcher.launch(list(product(*chosen.values())), 0)
+
+
+def _check_numbers(parameters: Mapping[str, Any]) -> None:
+    """Refuse cores, minutes and the like that are not above zero."""
+    for key, value in parameters.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            zero = key in FROM_ZERO
+            if value < 0 or (value == 0 and not zero):
+                raise ScalarFidError(
+                    f"hydra.launcher.{key}={value} is out of range; it must be {'≥' if zero else '>'} 0."
+                )
 
 
 class GridLauncher(Launcher):

@@ -8,18 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, molecule
 from training.runs import train
 
 import scalarfid
 from scalarfid import ScalarFidError
 from scalarfid.calculator import ScalarFidCalculator
-from scalarfid.diagnose import main
+from scalarfid.data.reference import _MAKERS
+from scalarfid.diagnose import main, options_for
 from scalarfid.evaluate import main as evaluate
-from scalarfid.physics import diagnostics, registry, surface
+from scalarfid.physics import System, diagnostics, registry, surface
 from scalarfid.physics.microcanonical import Course
 from scalarfid.physics.microcanonical import run as run_of
-from scalarfid.physics.surface import OfPotential
+from scalarfid.physics.surface import ELEMENTS, OfPotential, answers_or_nan
 from scalarfid.potential import load
 from scalarfid.results.answers import asked
 from scalarfid.results.cells import read_cells
@@ -67,6 +69,33 @@ def test_a_reference_potential_by_name_is_asked_like_any_other():
         surface("sw")
     with pytest.raises(ScalarFidError, match="no potential-energy surface"):
         surface(molecule("H2O"))
+
+
+def test_a_reference_answers_for_every_element_that_it_is_said_to_know():
+    assert set(ELEMENTS) == set(_MAKERS)
+    for name, elements in ELEMENTS.items():
+        asked = surface(name)
+        for z in elements & {1, 3, 9, 13, 14, 28, 29, 46, 47, 78, 79, 86}:
+            assert np.isfinite(asked([Atoms([z, z], [[0, 0, 0], [2.5, 0, 0]])]).energy).all(), (name, z)
+
+
+def test_a_reference_that_lacks_an_element_is_refused_before_anything_is_asked(run, tmp_path, capsys):
+    assert main(words(run, "reference=si_sw", f"out={tmp_path}")) == 2
+    assert capsys.readouterr().err == (
+        "error: reference=si_sw knows Si, this model has H, C, O; leave reference= out, or give one of xtb, none.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reference_for_molecules_is_asked_about_no_crystal():
+    xtb, silicon = surface("xtb"), System("si", (14,), {"Si diamond": bulk("Si")})
+    known = diagnostics()
+    for name in ("bsct", "elastic", "nve", "phonons", "rdf", "stability"):
+        reason = f"{name} is about Si diamond, and the reference xtb answers for molecules only"
+        assert known[name].applies(xtb, silicon) == reason
+        assert known[name].applies(surface("si_sw"), silicon) is None
+    assert known["repulsion"].applies(xtb, silicon) is None
+    assert np.isnan(answers_or_nan(xtb, [bulk("Si")]).energy).all()  # so that its dimers alone are compared
 
 
 def test_an_answer_has_numbers_settings_and_a_picture(run, capsys):
@@ -216,6 +245,73 @@ def test_bad_words_are_one_clear_line(typed, answer, capsys):
     error = capsys.readouterr().err
     assert answer in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        ("repulsion.points=-4", "≥ 8"),
+        ("repulsion.nearest=0", "> 0"),
+        ("repulsion.compression=2", "> 0 and < 1"),
+        ("repulsion.wall_error=-4", "> 0"),
+        ("elastic.strain=-1", "> 0 and < 1"),
+        ("elastic.volumes=1", "≥ 5"),
+        ("elastic.equation=foo", "there are sj, taylor, "),
+        ("phonons.supercell=0", "> 0"),
+        ("phonons.displacement=0", "> 0"),
+        ("nve.timesteps=[]", "give at least one number"),
+        ("nve.duration=.inf", "> 0 and finite"),
+        ("nve.duration=0.009", "too short; give 10 steps of 2 fs"),
+        ("nve.seed=-1", "≥ 0"),
+        ("rdf.duration=0.05", "too short; give 5 frames every 20 fs"),
+        ("stability.temperatures=[300,-1]", "> 0"),
+        ("bsct.bonds=some", "there are published, all"),
+        ("bsct.crystal_nearest=2", "give lengths above zero that grow"),
+        ("extrapolation.frames=0", "> 0"),
+    ],
+)
+def test_an_option_out_of_range_is_refused_before_any_model_is_read(option, answer, capsys):
+    assert main(["model=nowhere", option]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {option.partition('=')[0]}=")
+    assert answer in error
+
+
+def test_zero_is_an_option_where_it_has_a_meaning():
+    for option in (
+        "nve.settle=0",
+        "rdf.melt=0",
+        "rdf.settle=0",
+        "rdf.seed=0",
+        "stability.seed=0",
+        "repulsion.furthest=null",
+    ):
+        assert options_for(diagnostics()[option.partition(".")[0]], [option])
+
+
+def test_a_scan_that_ends_before_it_begins_is_refused(run, tmp_path, capsys):
+    assert main(words(run, "repulsion.nearest=3", "repulsion.furthest=1", f"out={tmp_path}")) == 2
+    assert "repulsion.nearest=3 is 1.86 Å for H-H, and the scan ends at 1 Å" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_asked(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(registry.Diagnostic, "ask", pytest.fail)
+    (tmp_path / "file").touch()
+    assert main(words(run, f"out={tmp_path / 'file'}")) == 2
+    said = capsys.readouterr()
+    assert said.err == (
+        f"error: Cannot write {tmp_path / 'file' / run.name}: Not a directory; give another folder as out=….\n"
+    )
+    assert said.out == ""
+
+
+def test_the_help_names_every_diagnostic(capsys):
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, question in diagnostics().items():
+        assert question.about
+        assert any(line.startswith(f"{name} ") for line in lines)
 
 
 def test_every_diagnostic_has_a_file_of_options():

@@ -153,7 +153,7 @@ def test_only_the_labels_own_level_of_theory_gives_errors():
 
 
 def test_options_and_crystals_that_cannot_be_used():
-    with pytest.raises(ScalarFidError, match=r"elastic\.steps=2 is too few"):
+    with pytest.raises(ScalarFidError, match=r"elastic\.steps=2 is out of range; it must be ≥ 3\."):
         ask("si_sw", system=SILICON, options=ElasticOptions(steps=2))
     with pytest.raises(ScalarFidError, match="graphite is hexagonal; diagnostics=elastic is for cubic"):
         ask("si_sw", system=System("c", (6,), {"graphite": graphene(vacuum=3.0)}))

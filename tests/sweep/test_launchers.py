@@ -14,9 +14,10 @@ from sweep.grids import Runs, leave, ready, seeds, throw, words
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json
 from scalarfid.sweep.cells import expand
-from scalarfid.sweep.cluster import Sbatch
+from scalarfid.sweep.cluster import Sbatch, Slurm
 from scalarfid.sweep.ends import Attempt, GridError
 from scalarfid.sweep.launching import Serial
+from scalarfid.train import main
 
 
 def launch(root, task, jobs):
@@ -66,6 +67,17 @@ def test_a_cell_that_another_process_has_is_left_to_it_and_is_no_failure(tmp_pat
     assert runs.seen == [1, 2, 3]
     assert "4 cells: 1 finished; 3 left to another process that has them." in said()
     assert not cells[3].path.exists()
+
+
+def test_a_cell_that_is_given_twice_is_run_once(tmp_path, said):
+    jobs = seeds(tmp_path, 2)
+    again = [*jobs, [*jobs[1], "run.threads=1"], jobs[0]]  # threads make no other run
+    assert [cell.words for cell in expand(again)] == [tuple(job) for job in jobs]
+    runs = Runs(jobs)
+    launch(tmp_path, runs, again)
+    assert runs.seen == [0, 1]
+    assert "2 of 4 cells are given again and count once." in said()
+    assert "2 cells: 2 finished." in said()
 
 
 @pytest.mark.parametrize(
@@ -131,6 +143,47 @@ OPTIONS = {
     "mem_gb": 8, "array_parallelism": 5, "signal_delay_s": 60, "setup": ["module load cuda"],
     "additional_parameters": {"exclude": "node7"},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sbatch cpus_per_task=0", "sbatch timeout_min=0", "sbatch mem_gb=-3", "sbatch array_parallelism=0",
+        "sbatch signal_delay_s=-9", "slurm nodes=0", "parallel threads=0", "parallel processes=0",
+    ],
+)  # fmt: skip
+def test_a_number_of_a_launcher_that_is_out_of_range_is_refused_before_it_is_made(words, tmp_path, monkeypatch, capsys):
+    launcher, option = words.split()
+    if launcher == "slurm":
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    typed = ["train", "-m", f"run.root={tmp_path}", f"hydra/launcher={launcher}", f"hydra.launcher.{option}"]
+    monkeypatch.setattr(sys, "argv", typed)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    limit = "≥ 0" if "mem" in option else "> 0"
+    assert capsys.readouterr().err == f"error: hydra.launcher.{option} is out of range; it must be {limit}.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_takes_no_jobs_is_one_line_with_its_message(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("submitit")
+    for name in ("sbatch", "srun"):
+        (tmp_path / name).write_text(
+            "#!/bin/sh\necho 'sbatch: error: no partition' >&2\necho 'sbatch: fatal: no' >&2\nexit 1\n"
+        )
+        (tmp_path / name).chmod(0o755)
+    launcher = Slurm(**OPTIONS, submitit_folder=str(tmp_path / "jobs"), max_num_timeout=1)
+    for path, reason in (
+        (str(tmp_path), "sbatch: error: no partition; sbatch: fatal: no"),
+        ("", 'Could not detect "srun"'),
+    ):
+        monkeypatch.setenv("PATH", path)
+        with pytest.raises(ScalarFidError) as refused:
+            ready(launcher, tmp_path).launch([words(tmp_path)], 0)
+        assert str(refused.value).startswith(f"sbatch refused: {reason}")
+        assert str(refused.value).endswith("hydra/launcher=sbatch writes the script instead.")
+    assert "sbatch:" not in capsys.readouterr().err
 
 
 def test_the_script_for_sbatch_is_an_array_over_the_cells_to_do(tmp_path, capfd, said):
