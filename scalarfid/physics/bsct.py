@@ -35,7 +35,7 @@ from scalarfid.physics.bonds import (
 )
 from scalarfid.physics.crystals import same_level
 from scalarfid.physics.kept import answers_of
-from scalarfid.physics.options import Options
+from scalarfid.physics.options import Options, limited, one_of
 from scalarfid.physics.outcome import Number, Outcome, mean, over_scans
 from scalarfid.physics.registry import diagnostic
 from scalarfid.physics.roughness import (
@@ -79,17 +79,22 @@ class BsctOptions(Options):
         crystal_furthest: longest bond of crystals, in nearest-neighbour distances.
     """
 
-    bonds: str = "published"
-    points: int = 100
+    bonds: str = one_of(("published", "all"), "published")
+    points: int = limited(100, least=LEAST)
     nearest: float = 0.5
     furthest: float = 2.0
     crystal_nearest: float = 0.7
     crystal_furthest: float = 1.3
 
     def check(self, question: str) -> None:
-        """Refuse also what does not grow, and choices that there are not."""
+        """Refuse also lengths that do not grow."""
         super().check(question)
-        check(self)
+        for prefix in ("", "crystal_"):
+            near, far = getattr(self, f"{prefix}nearest"), getattr(self, f"{prefix}furthest")
+            if near >= far:
+                raise ScalarFidError(
+                    f"bsct.{prefix}nearest={near:g}, {prefix}furthest={far:g}; give lengths above zero that grow"
+                )
 
 
 def log_force(forces: Array, equilibrium: Array) -> Array:
@@ -179,20 +184,6 @@ def crystal_scans(system: System, options: BsctOptions) -> Iterator[Scan]:
         yield from neighbour_scans(name, crystal, ratios)
 
 
-def check(options: BsctOptions) -> None:
-    """Refuse fewer than ten points, lengths that do not grow, and choices of bonds that there are not."""
-    if options.bonds not in ("published", "all"):
-        raise ScalarFidError(f"bsct.bonds={options.bonds} is not a choice; there are published, all.")
-    if options.points < LEAST:
-        raise ScalarFidError(f"bsct.points={options.points}; give at least {LEAST}")
-    for prefix in ("", "crystal_"):
-        near, far = getattr(options, f"{prefix}nearest"), getattr(options, f"{prefix}furthest")
-        if not 0 < near < far:
-            raise ScalarFidError(
-                f"bsct.{prefix}nearest={near:g}, {prefix}furthest={far:g}; give lengths above zero that grow"
-            )
-
-
 def summary(numbers: dict[str, Number]) -> dict[str, Number]:
     """Means over scans of what is published so, and the largest of the jumps; no value where a scan has none."""
     found = {}
@@ -249,9 +240,9 @@ def measure(model: Surface, reference: Surface | None, system: System, options: 
     """Scan model and reference and judge the model; frames without a reference energy are dropped from both.
 
     Raises:
-        ScalarFidError: fewer than ten points, lengths that do not grow, no such choice of bonds.
+        ScalarFidError: an option out of range, such as fewer than ten points, or lengths that do not grow.
     """
-    check(options)
+    options.check("bsct")
     scans, same = [*scans_of(system, options), *crystal_scans(system, options)], same_level(reference, system)
     truths = [None] * len(scans)
     if reference is not None:
