@@ -17,9 +17,9 @@ from torch.optim.swa_utils import AveragedModel
 class Average(AveragedModel):
     """Copy of a model whose parameters follow p̄ ← d p̄ + (1 − d) p, d = min(decay, (1 + n)/(10 + n)).
 
-    n is the number of updates; the warm-up is that of torch_ema, which MACE trains with. The copy takes no gradients.
-    Buffers are constants here: they are copied once, and parameters are looked up once, which an update of torch's own
-    does at every step.
+    n is the number of updates, this one included, and p̄ starts as p: all of it as in torch_ema, which MACE trains with.
+    The copy takes no gradients. Buffers are constants here: they are copied once, and parameters are looked up once,
+    which an update of torch's own does at every step.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -31,15 +31,11 @@ class Average(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:  # noqa: ARG002 - torch's signature; it is the model copied
-        """Take the model's parameters into the average; the first time they are the average."""
-        n = int(self.n_averaged)
-        d = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
-        mean, current = self._pair
-        if n:
-            torch._foreach_lerp_(mean, current, 1 - d)
-        else:
-            torch._foreach_copy_(mean, current)
+        """Take the model's parameters into the average."""
         self.n_averaged += 1
+        n = int(self.n_averaged)
+        mean, current = self._pair
+        torch._foreach_lerp_(mean, current, 1 - min(self.decay, (1 + n) / (10 + n)))
 
 
 def _unregister_constants(copied: nn.Module, model: nn.Module) -> None:

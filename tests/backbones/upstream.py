@@ -10,13 +10,13 @@ from scalarfid.backbones.isolation import isolated
 E0 = {"H": -13.5, "C": -38.0, "O": -75.0, "Si": -5.25}
 
 
-def build_upstream(name: str, dtype: str, e0=(0.0,) * 4, scale: float = 1.0) -> torch.nn.Module:
+def build_upstream(name: str, dtype: str, e0=(0.0,) * 4, scale: float = 1.0, neighbours=12.0) -> torch.nn.Module:
     """The network of ``<name>_tiny`` with these energies, by upstream's class or builder."""
     with isolated(dtype=getattr(torch, dtype), seed=5):
-        return BUILDERS[name](dtype, e0, scale)
+        return BUILDERS[name](dtype, e0, scale, neighbours)
 
 
-def scale_shift_mace(dtype, e0, scale):
+def scale_shift_mace(dtype, e0, scale, neighbours):
     from e3nn import o3
     from mace import modules
 
@@ -33,7 +33,7 @@ def scale_shift_mace(dtype, e0, scale):
         hidden_irreps=o3.Irreps("8x0e + 8x1o"),
         MLP_irreps=o3.Irreps("8x0e"),
         atomic_energies=np.array(e0),
-        avg_num_neighbors=12.0,
+        avg_num_neighbors=neighbours,
         atomic_numbers=[1, 6, 8, 14],
         correlation=2,
         gate=torch.nn.functional.silu,
@@ -44,11 +44,11 @@ def scale_shift_mace(dtype, e0, scale):
     return model.to(getattr(torch, dtype))
 
 
-def nequip_model(dtype, e0, scale):
+def nequip_model(dtype, e0, scale, neighbours):
     from nequip.model import NequIPGNNModel
 
     return NequIPGNNModel(
-        **nequip_arguments(dtype, e0, scale),
+        **nequip_arguments(dtype, e0, scale, neighbours),
         num_layers=2,
         num_features=8,
         l_max=1,
@@ -60,11 +60,11 @@ def nequip_model(dtype, e0, scale):
     ).eval()
 
 
-def allegro_model(dtype, e0, scale):
+def allegro_model(dtype, e0, scale, neighbours):
     from allegro.model import AllegroModel
 
     return AllegroModel(
-        **nequip_arguments(dtype, e0, scale),
+        **nequip_arguments(dtype, e0, scale, neighbours),
         l_max=1,
         parity=True,
         radial_chemical_embed={
@@ -84,7 +84,7 @@ def allegro_model(dtype, e0, scale):
     ).eval()
 
 
-def nequip_arguments(dtype, e0, scale):
+def nequip_arguments(dtype, e0, scale, neighbours):
     """What the builders of nequip and allegro are told alike; both want nequip's global state."""
     from nequip.utils.global_state import set_global_state
 
@@ -94,7 +94,7 @@ def nequip_arguments(dtype, e0, scale):
         "model_dtype": dtype,
         "type_names": list(E0),
         "r_max": 4.0,
-        "avg_num_neighbors": 12.0,
+        "avg_num_neighbors": neighbours,
         "per_type_energy_scales": scale,
         "per_type_energy_shifts": dict(zip(E0, e0, strict=True)),
     }

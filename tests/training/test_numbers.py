@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch_ema import ExponentialMovingAverage
 from torch_geometric.data import Batch, Data
 from training.runs import assert_equal
 
@@ -141,17 +142,16 @@ def test_patience_runs_out_after_more_than_its_limit_without_a_better_value():
     assert Patience(**patience.state_dict()) == patience
 
 
-def test_the_average_is_exponential_with_a_warm_up_and_takes_no_gradients():
+def test_the_average_is_that_of_torch_ema_and_takes_no_gradients():
     model = nn.Linear(1, 1, bias=False)
-    mean, expected = Average(model, 0.5), None
-    for n, value in enumerate((1.0, 2.0, 4.0, 8.0)):
+    mean, theirs = Average(model, 0.5), ExponentialMovingAverage(model.parameters(), 0.5)
+    for value in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0):
         with torch.no_grad():
             model.weight.fill_(value)
         mean.update_parameters(model)
-        d = min(0.5, (1 + n) / (10 + n))
-        expected = value if expected is None else d * expected + (1 - d) * value
-    assert mean.module.weight.item() == pytest.approx(expected)
-    assert math.isclose(model.weight.item(), 8.0)
+        theirs.update()
+    assert mean.module.weight.item() == pytest.approx(theirs.shadow_params[0].item())
+    assert math.isclose(model.weight.item(), 32.0)
     assert not mean.module.weight.requires_grad
 
 
