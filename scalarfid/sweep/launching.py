@@ -14,7 +14,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from scalarfid.caught import Caught
 from scalarfid.config import compose
@@ -28,6 +28,17 @@ from scalarfid.training.directory import HeldError
 Task = Callable[[DictConfig], None]
 FROM_ZERO = ("gpus_per_node", "mem_gb", "max_num_timeout")
 """Numbers of launchers that may be zero: no GPU, all memory of a node, not put back into the queue."""
+
+WHOLE = (
+    "processes", "threads", "nodes", "tasks_per_node", "cpus_per_task", "array_parallelism", "timeout_min",
+    "signal_delay_s", "max_num_timeout",
+)  # fmt: skip
+KINDS = dict.fromkeys(WHOLE, (int, "a whole number")) | {
+    "mem_gb": ((int, float), "a number"),
+    "setup": (list, "a list of shell lines, ['module load cuda']"),
+    "additional_parameters": (dict, "options of sbatch, {exclude: node7}"),
+}
+"""What options of launchers are, where they are given."""
 
 
 class Grid(Sweeper):
@@ -45,9 +56,9 @@ class Grid(Sweeper):
         """Make the launcher.
 
         Raises:
-            ScalarFidError: one of its numbers is out of range.
+            ScalarFidError: one of its options is of another kind, or a number out of range.
         """
-        _check_numbers(config.hydra.launcher)
+        _check(OmegaConf.to_container(config.hydra.launcher))
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
@@ -72,9 +83,12 @@ class Grid(Sweeper):
         return self.launcher.launch(list(product(*chosen.values())), 0)
 
 
-def _check_numbers(parameters: Mapping[str, Any]) -> None:
-    """Refuse cores, minutes and the like that are not above zero."""
-    for key, value in parameters.items():
+def _check(options: Mapping[str, Any]) -> None:
+    """Refuse what a launcher would stumble over: words for numbers, and cores or minutes that are not above zero."""
+    for key, value in options.items():
+        kind, meant = KINDS.get(key, (object, ""))
+        if value is not None and not isinstance(value, kind):
+            raise ScalarFidError(f"hydra.launcher.{key}={value} is not {meant}.")
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             zero = key in FROM_ZERO
             if value < 0 or (value == 0 and not zero):

@@ -153,17 +153,40 @@ OPTIONS = {
     ],
 )  # fmt: skip
 def test_a_number_of_a_launcher_that_is_out_of_range_is_refused_before_it_is_made(words, tmp_path, monkeypatch, capsys):
-    launcher, option = words.split()
+    limit = "≥ 0" if "mem" in words else "> 0"
+    said = refused(*words.split(), tmp_path, monkeypatch, capsys)
+    assert said == f"error: hydra.launcher.{words.split()[1]} is out of range; it must be {limit}.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("parallel processes=two", "a whole number"),
+        ("parallel threads=1.5", "a whole number"),
+        ("sbatch timeout_min=24h", "a whole number"),
+        ("sbatch mem_gb=16G", "a number"),
+        ("sbatch setup=module", "a list of shell lines, ['module load cuda']"),
+        ("sbatch additional_parameters=node7", "options of sbatch, {exclude: node7}"),
+    ],
+)
+def test_an_option_of_a_launcher_of_another_kind_is_refused_before_it_is_made(
+    words, meant, tmp_path, monkeypatch, capsys
+):
+    said = refused(*words.split(), tmp_path, monkeypatch, capsys)
+    assert said == f"error: hydra.launcher.{words.split()[1]} is not {meant}.\n"
+
+
+def refused(launcher, option, folder, monkeypatch, capsys) -> str:
+    """What a grid says that does not begin; it has written nothing."""
     if launcher == "slurm":
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    typed = ["train", "-m", f"run.root={tmp_path}", f"hydra/launcher={launcher}", f"hydra.launcher.{option}"]
+    typed = ["train", "-m", f"run.root={folder}", f"hydra/launcher={launcher}", f"hydra.launcher.{option}"]
     monkeypatch.setattr(sys, "argv", typed)
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2
-    limit = "≥ 0" if "mem" in option else "> 0"
-    assert capsys.readouterr().err == f"error: hydra.launcher.{option} is out of range; it must be {limit}.\n"
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+    return capsys.readouterr().err
 
 
 def test_a_cluster_that_takes_no_jobs_is_one_line_with_its_message(tmp_path, monkeypatch, capsys):
