@@ -17,9 +17,9 @@ from torch.optim.swa_utils import AveragedModel
 class Average(AveragedModel):
     """Copy of a model whose parameters follow p̄ ← d p̄ + (1 − d) p, d = min(decay, (1 + n)/(10 + n)).
 
-    n is the number of updates, this one included, and p̄ starts as p: all of it as in torch_ema, which MACE trains with.
-    The copy takes no gradients. Buffers are constants here: they are copied once, and parameters are looked up once,
-    which an update of torch's own does at every step.
+    n is the number of updates, this one included, and p̄ starts as p: that is the average of torch_ema, with which MACE
+    trains, and nequip's own. The copy takes no gradients. Buffers are constants here: they are copied once, and
+    parameters are looked up once, which an update of torch's own does at every step.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -42,8 +42,7 @@ def test_every_step_is_that_of_upstreams_trainer(backbone, loss, clip, tmp_path)
     before = start.native_state()
     assert any(not torch.equal(value, before[name]) for name, value in trained.items())
     check_equal(start, ours["model"], trained)
-    if average is not None:
-        check_equal(start, {k.removeprefix("module."): v for k, v in ours["ema"].items() if k != "n_averaged"}, average)
+    check_equal(start, {k.removeprefix("module."): v for k, v in ours["ema"].items() if k != "n_averaged"}, average)
 
 
 def check_equal(start, state, theirs):

@@ -33,7 +33,7 @@ def frame(graph: Data) -> ase.Atoms:
     return atoms
 
 
-def mace(start: Potential, batches: Sequence[list[Data]], settings) -> tuple[list[float], State, State | None]:
+def mace(start: Potential, batches: Sequence[list[Data]], settings) -> tuple[list[float], State, State]:
     """Norms of the gradients that were stepped along, the last weights, and their average."""
     model, norms = network(start), []
     with isolated(dtype=torch.float64, seed=0):
@@ -72,14 +72,14 @@ def mace_batch(graphs: Sequence[Data], cutoff: float):
     return next(iter(torch_geometric.dataloader.DataLoader(found, batch_size=len(found), shuffle=False)))
 
 
-def nequip(start: Potential, batches: Sequence[list[Data]], settings) -> tuple[list[float], State, State | None]:
-    """The same by the module that ``nequip-train`` trains NequIP and Allegro with; its average has no warm-up."""
+def nequip(start: Potential, batches: Sequence[list[Data]], settings) -> tuple[list[float], State, State]:
+    """The same by the module that ``nequip-train`` trains NequIP and Allegro with."""
     model, norms = network(start), []
     with isolated(dtype=torch.float64, seed=0):
         import lightning
-        from nequip.train import NequIPLightningModule
+        from nequip.train import EMALightningModule
 
-        class Given(NequIPLightningModule):
+        class Given(EMALightningModule):
             def _build_model(self, _):
                 return torch.nn.ModuleDict({"sole_model": model})
 
@@ -89,12 +89,15 @@ def nequip(start: Potential, batches: Sequence[list[Data]], settings) -> tuple[l
         coefficients = weights(settings, "total_energy", "forces", "stress")
         loss = {"_target_": "nequip.train.EnergyForceStressLoss", "coeffs": coefficients}
         adam = {"_target_": "torch.optim.Adam", "lr": settings["lr"], "amsgrad": True}
-        module = Given(model={}, num_datasets={"train": 1, "val": 0, "test": 0}, optimizer=adam, loss=loss)
+        sets = {"train": 1, "val": 0, "test": 0}
+        module = Given(settings["ema_decay"], model={}, num_datasets=sets, optimizer=adam, loss=loss)
         quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
         trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", gradient_clip_val=settings["clip"], **quiet)
         data = [nequip_batch(graphs, start.config["cutoff"]) for graphs in batches]
         trainer.fit(module, torch.utils.data.DataLoader(data, batch_size=None))
-    return norms, model.state_dict(), None
+        trained = {name: value.clone() for name, value in model.state_dict().items()}
+        module.ema.swap_parameters(module.model)
+    return norms, trained, model.state_dict()
 
 
 def nequip_batch(graphs: Sequence[Data], cutoff: float):
