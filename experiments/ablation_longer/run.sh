@@ -31,7 +31,8 @@ keep() {
 for step in "$@"; do
   case $step in
     nequip) grid dataset=ag backbone=nequip_small seed=0,1,2,3,4 training.max_epochs=60 training.lr=0.1 || failed=1 ;;
-    mace | allegro) grid dataset=ag backbone="${step}_small" seed=0,1,2 training.max_epochs=60 || failed=1 ;;
+    mace) grid dataset=ag backbone=mace_small seed=0,1,2,3,4 training.max_epochs=60 || failed=1 ;;
+    allegro) grid dataset=ag backbone=allegro_small seed=0,1,2 training.max_epochs=60 || failed=1 ;;
     lif) grid dataset=lif backbone=mace_small seed=0,1,2 training.max_epochs=80 || failed=1 ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
