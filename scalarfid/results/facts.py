@@ -79,10 +79,13 @@ def flatness(group: Group) -> str:
     )
     if steep:
         return (
-            f"Not flat: {where}, by more than {FLAT:g} % in {steep} of {len(falls)} cells; "
+            f"Not flat at the end: {where}, by more than {FLAT:g} % in {steep} of {len(falls)} cells; "
             "longer training may change the order."
         )
-    return f"Flat: {where}, by {FLAT:g} % or less in all {len(falls)} cells."
+    flat = f"Flat at the end: {where}, by {FLAT:g} % or less in all {len(falls)} cells."
+    if group.any_cell.get("config", "training", "schedule") == "cosine":
+        flat += " The rate decays there, so only longer training shows what more epochs would bring."
+    return flat
 
 
 def last_fall(cell: Cell) -> float | None:

@@ -235,11 +235,11 @@ def test_flatness_is_that_of_the_best_error_over_the_last_fifth(sweep, tmp_path)
     curve = [10.0, 5.0, 4.0, 3.0, 2.0, 1.5, 1.2, 1.0, 1.3, 0.99]
     history = {"epoch": [float(i) for i in range(10)], "val/forces_mae": curve}
     folder = invent(cell(sweep, "none", 0), tmp_path / "runs", {"none": [0.1]}, history=history)
-    assert flatness(only_group(folder)).startswith("Flat: ")
+    assert flatness(only_group(folder)).startswith("Flat at the end: ")
     assert "1.0 % (none, seed 0)" in flatness(only_group(folder))
     history["val/forces_mae"][-1] = 0.9
     edit(cell(folder, "none", 0), {"history": history})
-    assert "Not flat" in flatness(only_group(folder))
+    assert "Not flat at the end" in flatness(only_group(folder))
     assert "10.0 %" in flatness(only_group(folder))
 
 
