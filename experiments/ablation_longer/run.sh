@@ -20,11 +20,11 @@ grid() {
 
 # keep: finished cells of $code, without their checkpoints
 keep() {
-  local done cell
-  for done in "$code"/runs/ablation_longer/*/summary.json; do
-    cell=$here/cells/$(basename "$(dirname "$done")")
+  local summary cell
+  for summary in "$code"/runs/ablation_longer/*/summary.json; do
+    cell=$here/cells/$(basename "$(dirname "$summary")")
     mkdir -p "$cell"
-    cp "${done%/*}"/{summary.json,status.json,config.yaml,model.safetensors} "$cell/"
+    cp "${summary%/*}"/{summary.json,status.json,config.yaml,model.safetensors} "$cell/"
   done
 }
 

@@ -77,11 +77,14 @@ def make_case(preset: str, epochs: int, folder: Path, device: torch.device) -> C
 
 
 def frame(graph: Any) -> Atoms:
-    """A graph's atoms with its labels, under the calculator's names and under REF_*."""
-    atoms = Atoms(graph.z.numpy(), graph.pos.numpy())
-    energy, forces = float(graph.energy), graph.forces.numpy()
-    atoms.info["REF_energy"], atoms.arrays["REF_forces"] = energy, forces
-    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+    """A graph's atoms, periodic along all axes or none, with its labels under the calculator's names and REF_*."""
+    cell = graph.cell[0].numpy()
+    atoms = Atoms(graph.z.numpy(), graph.pos.numpy(), cell=cell, pbc=cell.any())
+    labels = {"energy": float(graph.energy), "forces": graph.forces.numpy()}
+    if graph.has_stress:
+        labels["stress"] = atoms.info["REF_stress"] = graph.stress[0].numpy()
+    atoms.info["REF_energy"], atoms.arrays["REF_forces"] = labels["energy"], labels["forces"]
+    atoms.calc = SinglePointCalculator(atoms, **labels)
     return atoms
 
 

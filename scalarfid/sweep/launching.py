@@ -58,7 +58,7 @@ class Grid(Sweeper):
         Raises:
             ScalarFidError: one of its options is of another kind, or a number out of range.
         """
-        _check(OmegaConf.to_container(config.hydra.launcher))
+        _check(OmegaConf.to_container(config.hydra.launcher, resolve=True))
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 

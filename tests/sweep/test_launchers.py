@@ -189,6 +189,16 @@ def refused(launcher, option, folder, monkeypatch, capsys) -> str:
     return capsys.readouterr().err
 
 
+def test_an_option_of_a_launcher_may_be_another_one_of_the_configuration(tmp_path, monkeypatch):
+    chosen = ["hydra/launcher=sbatch", "hydra.launcher.cpus_per_task=${run.threads}", "run.threads=3"]
+    monkeypatch.setattr(sys, "argv", ["train", "-m", "+experiment=smoke", f"run.root={tmp_path}", *chosen])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    (script,) = tmp_path.rglob("array.sbatch")
+    assert "#SBATCH --cpus-per-task=3\n" in script.read_text()
+
+
 def test_a_cluster_that_takes_no_jobs_is_one_line_with_its_message(tmp_path, monkeypatch, capsys):
     pytest.importorskip("submitit")
     for name in ("sbatch", "srun"):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import ase
 import torch
-from ase.calculators.singlepoint import SinglePointCalculator
 from backbones.upstream import E0, build_upstream
 from torch_geometric.data import Data
 
 from scalarfid.backbones.isolation import isolated
+from scalarfid.bench.trainers import frame
 from scalarfid.potential import Potential
 
 State = dict[str, torch.Tensor]
@@ -23,14 +23,6 @@ def network(start: Potential) -> torch.nn.Module:
     model = build_upstream(config["backbone"]["name"], config["dtype"], neighbours=config["mean_neighbours"])
     model.load_state_dict(start.native_state())
     return model.train()
-
-
-def frame(graph: Data) -> ase.Atoms:
-    """Of a periodic graph, with its labels."""
-    atoms = ase.Atoms(graph.z.numpy(), graph.pos.numpy(), cell=graph.cell[0].numpy(), pbc=True)
-    labels = {"energy": float(graph.energy), "forces": graph.forces.numpy(), "stress": graph.stress[0].numpy()}
-    atoms.calc = SinglePointCalculator(atoms, **labels)
-    return atoms
 
 
 def mace(start: Potential, batches: Sequence[list[Data]], settings) -> tuple[list[float], State, State]:
@@ -62,13 +54,10 @@ def mace_batch(graphs: Sequence[Data], cutoff: float):
     from mace.tools import AtomicNumberTable, torch_geometric
 
     table = AtomicNumberTable(sorted(ase.data.atomic_numbers[symbol] for symbol in E0))
-    keys = data.KeySpecification(info_keys={"energy": "energy", "stress": "stress"}, arrays_keys={"forces": "forces"})
-    found = []
-    for atoms in map(frame, graphs):
-        atoms.info.update(energy=atoms.get_potential_energy(), stress=atoms.get_stress(voigt=False))
-        atoms.arrays["forces"] = atoms.get_forces()
-        configuration = data.config_from_atoms(atoms, key_specification=keys)
-        found.append(data.AtomicData.from_config(configuration, z_table=table, cutoff=cutoff))
+    info = {"energy": "REF_energy", "stress": "REF_stress"}
+    keys = data.KeySpecification(info_keys=info, arrays_keys={"forces": "REF_forces"})
+    read = [data.config_from_atoms(frame(graph), key_specification=keys) for graph in graphs]
+    found = [data.AtomicData.from_config(one, z_table=table, cutoff=cutoff) for one in read]
     return next(iter(torch_geometric.dataloader.DataLoader(found, batch_size=len(found), shuffle=False)))
 
 
