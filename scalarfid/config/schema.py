@@ -12,7 +12,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scalarfid.config.messages import explain, suggestion
-from scalarfid.errors import ScalarFidError
+from scalarfid.errors import ScalarFidError, check_number
 
 
 @dataclass
@@ -139,38 +139,38 @@ CHOICES = {
     "logger.name": ("csv", "wandb"),
 }
 
-# key: (smallest value, whether that value itself is allowed)
-BOUNDS = {
-    "seed": (0, True),
-    "dataset.split_seed": (0, True),
-    "model.cutoff": (0, False),
-    "training.max_epochs": (1, True),
-    "training.batch_size": (1, True),
-    "training.batch_edges": (1, True),
-    "training.eval_batch_edges": (1, True),
-    "training.validate_every": (1, True),
-    "training.huber_delta": (0, False),
-    "training.energy_weight": (0, True),
-    "training.forces_weight": (0, True),
-    "training.stress_weight": (0, True),
-    "training.stage_two.from_epoch": (1, True),
-    "training.stage_two.energy_weight": (0, True),
-    "training.stage_two.forces_weight": (0, True),
-    "training.stage_two.stress_weight": (0, True),
-    "training.stage_two.lr": (0, False),
-    "training.lr": (0, False),
-    "training.probe_lr": (0, False),
-    "training.weight_decay": (0, True),
-    "training.clip": (0, False),
-    "training.warmup_steps": (0, True),
-    "training.min_lr_ratio": (0, True),
-    "training.plateau.factor": (0, False),
-    "training.plateau.patience": (0, True),
-    "training.ema_decay": (0, False),
-    "training.early_stopping": (1, True),
-    "run.threads": (1, True),
-    "run.workers": (0, True),
-    "run.smoothness": (1, True),
+# key: smallest value; None: above zero
+LEAST = {
+    "seed": 0,
+    "dataset.split_seed": 0,
+    "model.cutoff": None,
+    "training.max_epochs": 1,
+    "training.batch_size": 1,
+    "training.batch_edges": 1,
+    "training.eval_batch_edges": 1,
+    "training.validate_every": 1,
+    "training.huber_delta": None,
+    "training.energy_weight": 0,
+    "training.forces_weight": 0,
+    "training.stress_weight": 0,
+    "training.stage_two.from_epoch": 1,
+    "training.stage_two.energy_weight": 0,
+    "training.stage_two.forces_weight": 0,
+    "training.stage_two.stress_weight": 0,
+    "training.stage_two.lr": None,
+    "training.lr": None,
+    "training.probe_lr": None,
+    "training.weight_decay": 0,
+    "training.clip": None,
+    "training.warmup_steps": 0,
+    "training.min_lr_ratio": 0,
+    "training.plateau.factor": None,
+    "training.plateau.patience": 0,
+    "training.ema_decay": None,
+    "training.early_stopping": 1,
+    "run.threads": 1,
+    "run.workers": 0,
+    "run.smoothness": 1,
 }
 BELOW_ONE = ("training.plateau.factor", "training.ema_decay")
 
@@ -204,15 +204,10 @@ def check(cfg: DictConfig) -> None:
         value = _value(cfg, key)
         if value not in allowed:
             raise ScalarFidError(f"{key}={value} is not a choice; {suggestion(str(value), allowed)}.")
-    for key, (least, included) in BOUNDS.items():
+    for key, least in LEAST.items():
         value = _value(cfg, key)
-        if value is not None and not (math.isfinite(value) and (value >= least if included else value > least)):
-            limits = f"{'≥' if included else '>'} {least}{'' if math.isfinite(value) else ' and finite'}"
-            raise ScalarFidError(f"{key}={value} is out of range; it must be {limits}.")
-    for key in BELOW_ONE:
-        value = _value(cfg, key)
-        if value is not None and value >= 1:
-            raise ScalarFidError(f"{key}={value} is out of range; it must be below 1.")
+        if value is not None:
+            check_number(key, value, least, below=1 if key in BELOW_ONE else math.inf)
 
 
 def _check_dataset(cfg: DictConfig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from scalarfid.errors import ScalarFidError
+from scalarfid.errors import ScalarFidError, check_number
 from scalarfid.physics.surface import Surface
 from scalarfid.physics.systems import System
 
@@ -42,15 +42,7 @@ class Options:
                 raise ScalarFidError(f"{name}=[] is empty; give at least one number.")
             for number in value if isinstance(value, list) else [value]:
                 if isinstance(number, (int, float)) and not isinstance(number, bool):
-                    _check_number(name, number, option.metadata.get("least"), option.metadata.get("below", math.inf))
+                    check_number(name, number, option.metadata.get("least"), option.metadata.get("below", math.inf))
 
     def check_for(self, model: Surface, system: System) -> None:
         """Refuse what this model of this system cannot be asked, with a ScalarFidError."""
-
-
-def _check_number(name: str, number: float, least: float | None, below: float) -> None:
-    large = number > 0 if least is None else number >= least
-    if not (large and number < below):
-        limits = ["> 0" if least is None else f"≥ {least:g}"]
-        limits += ["finite"] if not math.isfinite(number) else [f"< {below:g}"] if math.isfinite(below) else []
-        raise ScalarFidError(f"{name}={number:g} is out of range; it must be {' and '.join(limits)}.")

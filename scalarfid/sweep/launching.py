@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from scalarfid.caught import Caught
 from scalarfid.config import compose
-from scalarfid.errors import ScalarFidError
+from scalarfid.errors import ScalarFidError, check_number
 from scalarfid.log import log, setup_logging
 from scalarfid.sweep.cells import Cell, expand
 from scalarfid.sweep.ends import Attempt, End, report, settled
@@ -86,15 +86,12 @@ class Grid(Sweeper):
 def _check(options: Mapping[str, Any]) -> None:
     """Refuse what a launcher would stumble over: words for numbers, and cores or minutes that are not above zero."""
     for key, value in options.items():
-        kind, meant = KINDS.get(key, (object, ""))
-        if value is not None and not isinstance(value, kind):
-            raise ScalarFidError(f"hydra.launcher.{key}={value} is not {meant}.")
+        if key in KINDS and value is not None:
+            kind, meant = KINDS[key]
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise ScalarFidError(f"hydra.launcher.{key}={value} is not {meant}.")
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            zero = key in FROM_ZERO
-            if value < 0 or (value == 0 and not zero):
-                raise ScalarFidError(
-                    f"hydra.launcher.{key}={value} is out of range; it must be {'≥' if zero else '>'} 0."
-                )
+            check_number(f"hydra.launcher.{key}", value, 0 if key in FROM_ZERO else None)
 
 
 class GridLauncher(Launcher):

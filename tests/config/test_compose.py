@@ -60,7 +60,7 @@ MISTAKES = [
     ("model.cutoff=inf", "finite", "inf"),
     ("training.batch_size=0", "must be ≥ 1", "0"),
     ("training.batch_size=2.5", "training.batch_size", "2.5"),
-    ("training.ema_decay=1", "below 1", "ema_decay"),
+    ("training.ema_decay=1", "> 0 and < 1", "ema_decay"),
     ("training.plateau=3", "training.plateau", "3"),
     ("training=1", "training=1", "string"),
     ("dataset.recipe.frames=3", "dataset.recipe.frames=3", "Cannot"),

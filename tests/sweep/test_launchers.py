@@ -163,6 +163,7 @@ def test_a_number_of_a_launcher_that_is_out_of_range_is_refused_before_it_is_mad
     [
         ("parallel processes=two", "a whole number"),
         ("parallel threads=1.5", "a whole number"),
+        ("sbatch cpus_per_task=True", "a whole number"),
         ("sbatch timeout_min=24h", "a whole number"),
         ("sbatch mem_gb=16G", "a number"),
         ("sbatch setup=module", "a list of shell lines, ['module load cuda']"),
