@@ -29,7 +29,9 @@ OTHERS = {
 }  # fmt: skip
 """Rates of backbones for which MACE's were not taken."""
 BUDGET = ("max_epochs", "batch_size", "lr", "probe_lr", "stress_weight")
-GRIDS = ("ablation", "ablation_small", "smoke")
+GRIDS = ("ablation", "ablation_small", "ablation_low_data", "smoke")
+KEPT = {"ablation": "ablation_small"}
+"""Folders of experiments, and the grid that made their cells."""
 
 
 def params(experiment):
@@ -80,26 +82,27 @@ def test_an_arm_of_a_budget_may_have_a_rate_of_its_own(words, rate):
     assert to_plain(compose(["+experiment=ablation_small", *words.split()]))["training"]["probe_lr"] == rate
 
 
-def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist():
-    budget = OmegaConf.load(conf_dir() / "budget" / "small.yaml")
-    probes = set(params("ablation")["probe"])
-    assert all(name in budget and probes.issuperset(rates) for name, rates in budget.probe_lr.items())
-    backbones = set(params("ablation")["backbone"])
-    assert all(name in budget and backbones.issuperset(rates) for name, rates in budget.lr.items())
+@pytest.mark.parametrize("name", ["small", "low_data"])
+def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist(name):
+    budget = OmegaConf.load(conf_dir() / "budget" / f"{name}.yaml")
+    for key, group in (("lr", "backbone"), ("probe_lr", "probe")):
+        known = set(params("ablation")[group])
+        assert all(data in budget and known.issuperset(rates) for data, rates in budget.get(key, {}).items())
 
 
-def test_the_kept_cells_have_the_budget_of_their_arms():
+@pytest.mark.parametrize(("folder", "experiment"), KEPT.items())
+def test_the_kept_cells_have_the_budget_of_their_arms(folder, experiment):
     kept = defaultdict(set)
-    for file in (conf_dir().parent / "experiments" / "ablation" / "cells").rglob("config.yaml"):
+    for file in (conf_dir().parent / "experiments" / folder / "cells").rglob("config.yaml"):
         config = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
         data, training = config["dataset"], config["training"]
         name = "_".join(filter(None, (data["name"], data["molecule"])))
         arm = (name, config["backbone"]["name"], config["probe"]["name"])
         kept[arm].add(tuple(training[key] for key in BUDGET))
-    assert len(kept) > 20
+    assert len(kept) > 5
     for (data, backbone, probe), found in kept.items():
         words = [f"dataset={data}", f"backbone={backbone}_small", f"probe={probe}"]
-        cell = compose(["+experiment=ablation_small", *words]).training
+        cell = compose([f"+experiment={experiment}", *words]).training
         assert found == {tuple(cell[key] for key in BUDGET)}, words
 
 
