@@ -30,7 +30,7 @@ OTHERS = {
 """Rates of backbones for which MACE's were not taken."""
 BUDGET = ("max_epochs", "batch_size", "lr", "probe_lr", "stress_weight")
 GRIDS = ("ablation", "ablation_small", "ablation_low_data", "smoke")
-KEPT = {"ablation": "ablation_small"}
+KEPT = {"ablation": "ablation_small", "ablation_low_data": "ablation_low_data"}
 """Folders of experiments, and the grid that made their cells."""
 
 
@@ -99,7 +99,7 @@ def test_the_kept_cells_have_the_budget_of_their_arms(folder, experiment):
         name = "_".join(filter(None, (data["name"], data["molecule"])))
         arm = (name, config["backbone"]["name"], config["probe"]["name"])
         kept[arm].add(tuple(training[key] for key in BUDGET))
-    assert len(kept) > 5
+    assert len(kept) >= 3
     for (data, backbone, probe), found in kept.items():
         words = [f"dataset={data}", f"backbone={backbone}_small", f"probe={probe}"]
         cell = compose([f"+experiment={experiment}", *words]).training

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REPORTS = [ROOT / "experiments" / name / "report" for name in ("ablation", "ablation_longer")]
-PAGES = [f"experiments/{name}/README.md" for name in ("ablation", "ablation_longer", "physics")]
+ABLATIONS = ("ablation", "ablation_longer", "ablation_low_data")
+REPORTS = [ROOT / "experiments" / name / "report" for name in ABLATIONS]
+PAGES = [f"experiments/{name}/README.md" for name in (*ABLATIONS, "physics")]
 NUMBER = r"[+−]?\d+(?:\.\d+)?"
 INTERVAL = re.compile(rf"\(({NUMBER}) … ({NUMBER})\)(?: [\w ’']+)?(?:, p = ({NUMBER}))?")
 TABLES = ["comparisons.csv", "pooled.csv", "physics.csv"]
