@@ -1,4 +1,4 @@
-"""The one error that reaches a user: what is wrong, the offending value, the remedy."""
+"""The one error that reaches a user: what is wrong, the offending value, the remedy; and the check of a number."""
 
 from __future__ import annotations
 
