@@ -137,8 +137,8 @@ class MACE(Backbone):
             state = self.edge_slot(edge_features, envelope, lengths, inputs.species, (centre, neighbour))
             edge_features = state if self.edge_slot.feeds_messages else state.features
         q = None if self.readout_probes is None else window(envelope, centre, pos.shape[0])
-        energies = []
-        for i, (interaction, product) in enumerate(zip(model.interactions, model.products, strict=True)):
+        layers = []
+        for interaction, product in zip(model.interactions, model.products, strict=True):
             features, residual = interaction(
                 node_attrs=node_attrs,
                 node_feats=features,
@@ -147,7 +147,9 @@ class MACE(Backbone):
                 edge_index=inputs.edge_index,
             )
             features = product(node_feats=features, sc=residual, node_attrs=node_attrs)
-            energies.append(self._read(i, features, q))
+            layers.append(features)
+        # Read after the last layer, as upstream does: gradients are then added in upstream's order.
+        energies = [self._read(i, features, q) for i, features in enumerate(layers)]
         return torch.sum(torch.stack(energies, dim=0), dim=0)
 
     def _read(self, i: int, features: Tensor, q: Tensor | None) -> Tensor:
