@@ -29,6 +29,7 @@ OPTIONS = {
     "pgs-sizes": ("pgs_edge", ("probe.pgs_edge.num_bessel=3", "probe.pgs_edge.num_fourier=2")),
     "readout-sizes": ("pgs_readout", ("probe.pgs_readout.atom={channels: 3, centres: 5}",)),
     "readout-blunt": ("pgs_readout", ("probe.pgs_readout.beta=5.0",)),
+    "readout-gain": ("pgs_readout", ("probe.pgs_readout.gain=0.25",)),
     "count-cutoff": ("pan+pgs", ("model.coordination.switch=cutoff",)),
     "count-both": ("pan+pgs", ("model.coordination.of=both",)),
     "all-parts": ("pan+pgs", ("probe.pgs_edge.paths=all", "probe.pan.per=channel")),

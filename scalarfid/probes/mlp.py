@@ -33,17 +33,18 @@ class RadialFeatures(nn.Module):
 
 
 class ReadoutMLP(nn.Module):
-    """s ← s + q·V(SiLU(W s + b) − SiLU(b)), V zero at start."""
+    """s ← s + g·q·V(SiLU(W s + b) − SiLU(b)), V zero at start."""
 
-    def __init__(self, site: ReadoutSite, width: int) -> None:
+    def __init__(self, site: ReadoutSite, width: int, gain: float) -> None:
         super().__init__()
+        self.gain = gain
         self.project = nn.Linear(site.num_features, width)
         self.last = zero_linear(width, site.num_features)
 
     def forward(self, s: Tensor, q: Tensor) -> Tensor:
         """Map s [M,C] and the window q [M,1] to [M,C]."""
         x = functional.silu(self.project(s)) - functional.silu(self.project.bias)
-        return torch.addmm(s, q * x, self.last.weight.T)
+        return torch.addmm(s, q * x, self.last.weight.T, alpha=self.gain)
 
 
 def matched_edge_width(options: PGSEdgeOptions, sites: Sites) -> int:
@@ -77,5 +78,5 @@ def mlp_readout(options: PGSReadoutOptions, sites: Sites) -> Attachment:
     for site in sites.readouts:
         size = readout_size(options, site)
         width = matched_readout_width(size["channels"], size["centres"], site.num_features)
-        modules.append(ReadoutMLP(site, width))
+        modules.append(ReadoutMLP(site, width, options.gain))
     return Attachment(readouts=modules)

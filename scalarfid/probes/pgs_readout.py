@@ -23,12 +23,14 @@ class PGSReadoutOptions:
         atom: ``{channels: D, centres: K}`` where the readout acts on atoms.
         edge: the same where it acts on edges (Allegro), of which there are many more: keep it small.
         beta: sharpness β of the kernel.
+        gain: factor g of the correction, which changes no function that V can make but how far a step of Adam moves it.
 
     """
 
     atom: dict[str, int]
     edge: dict[str, int]
     beta: float
+    gain: float = 1.0
 
 
 def es_window(y: Tensor) -> Tensor:
@@ -45,13 +47,13 @@ def es_window(y: Tensor) -> Tensor:
 
 
 class ESReadout(nn.Module):
-    """s ← s + q·V(ψ(z) − ψ(0)), z = tanh(W s) ∈ (−1,1)^D, ψ_dk = ψ((z_d − μ_k)/w).
+    """s ← s + g·q·V(ψ(z) − ψ(0)), z = tanh(W s) ∈ (−1,1)^D, ψ_dk = ψ((z_d − μ_k)/w).
 
     μ_k is a uniform grid of K centres on [−1, 1] and w two grid steps; V starts at zero. q [M,1] takes the correction
     to zero with the last neighbour.
     """
 
-    def __init__(self, site: ReadoutSite, channels: int, centres: int, beta: float) -> None:
+    def __init__(self, site: ReadoutSite, channels: int, centres: int, beta: float, gain: float = 1.0) -> None:
         super().__init__()
         self.project = nn.Linear(site.num_features, channels, bias=False)
         self.last = zero_linear(channels * centres, site.num_features)
@@ -60,7 +62,7 @@ class ESReadout(nn.Module):
         self.sharpness = (beta * (centres - 1) / 4) ** 2
         self.register_buffer("constant", beta**2 - self.sharpness * mu**2, persistent=False)
         self.register_buffer("slope", 2 * self.sharpness * mu, persistent=False)
-        self.norm = math.exp(-beta) / beta**8
+        self.norm = gain * math.exp(-beta) / beta**8
 
     def psi(self, z: Tensor) -> Tensor:
         """Expand z [M,D] to e^β β⁸ ψ [M, D·K]."""
@@ -83,7 +85,7 @@ def pgs_readout(options: PGSReadoutOptions, sites: Sites) -> Attachment:
     modules = []
     for site in sites.readouts:
         size = readout_size(options, site)
-        modules.append(ESReadout(site, size["channels"], size["centres"], options.beta))
+        modules.append(ESReadout(site, size["channels"], size["centres"], options.beta, options.gain))
     return Attachment(readouts=modules)
 
 

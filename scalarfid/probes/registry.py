@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, get_type_hints
 
 from scalarfid.errors import ScalarFidError
@@ -40,20 +40,24 @@ def part(name: str, options: type, *, order: int = 0) -> Callable[[Callable], Ca
 
 
 def parse_options(name: str, kind: type, values: Mapping[str, Any]) -> Any:
-    """Make the options dataclass; unknown or missing keys are a :class:`ScalarFidError` that names the alternatives."""
+    """Make the options dataclass; unknown or missing keys are a :class:`ScalarFidError` that names the alternatives.
+
+    A key that models saved before it existed do not have has a default in the dataclass.
+    """
     known = [f.name for f in fields(kind)]
     for key in values:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ScalarFidError(f"Probe part {name!r} has no option {key!r}; it has {', '.join(known)}.{hint}")
-    missing = [key for key in known if key not in values]
+    missing = [f.name for f in fields(kind) if f.name not in values and f.default is MISSING]
     if missing:
         raise ScalarFidError(
             f"Probe part {name!r} misses the options {', '.join(missing)}; see conf/probe/part/{name}.yaml."
         )
     for key, declared in get_type_hints(kind).items():
-        _check_option(name, key, values[key], declared)
+        if key in values:
+            _check_option(name, key, values[key], declared)
     return kind(**values)
 
 

@@ -98,3 +98,15 @@ def test_an_incomplete_configuration_names_what_is_missing(key):
     config.pop(key)
     with pytest.raises(ScalarFidError, match=f"misses {key}"):
         Potential.from_config(config)
+
+
+@pytest.mark.parametrize("part", ["pgs_readout", "mlp_readout"])
+def test_a_potential_saved_before_readouts_had_a_gain_is_what_it_was(part):
+    probe = {"pgs_readout": "pgs", "mlp_readout": "mlp_pgs"}[part]
+    potential = build(probe=probe)
+    checks.step(potential, [structures.molecule()])
+    options = potential.config["probe"]
+    before = {key: value for key, value in options[part].items() if key != "gain"}
+    old = Potential.from_config({**potential.config, "probe": {**options, part: before}})
+    old.load_state_dict(potential.state_dict())
+    checks.check_equal(checks.evaluate(old, structures.molecule()), checks.evaluate(potential, structures.molecule()))

@@ -85,8 +85,9 @@ def test_the_expansion_vanishes_where_the_features_do():
     assert not torch.allclose(module(s + 0.3, q), s + 0.3)
 
 
-def test_the_expansion_is_the_published_sum_times_the_window():
-    module = perturbed_readout()
+@pytest.mark.parametrize("gain", [1.0, 0.25])
+def test_the_expansion_is_the_published_sum_times_the_window_and_the_gain(gain):
+    module = perturbed_readout(gain=gain)
     s, q = torch.randn(4, 6, dtype=torch.float64), torch.rand(4, 1, dtype=torch.float64)
     z = np.tanh(s.numpy() @ module.project.weight.detach().numpy().T)
     mu, w = np.linspace(-1, 1, 5), 1.0  # two grid steps of ½
@@ -97,7 +98,7 @@ def test_the_expansion_is_the_published_sum_times_the_window():
         return (np.exp(9.2 * (root - 1)) * root**8 * (np.abs(x) < 1)).reshape(len(z), -1)
 
     delta = (expanded(z) - expanded(0 * z)) @ module.last.weight.detach().numpy().T
-    assert np.allclose(module(s, q).detach(), s + q * delta, atol=1e-12)
+    assert np.allclose(module(s, q).detach(), s + gain * q * delta, atol=1e-12)
     assert torch.equal(module(s, 0 * q), s)
 
 
