@@ -9,29 +9,20 @@ deviation from the mean atom over its RMS. A readout whose z are all at ±1 adds
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import yaml
+from over_runs import read, write_page
 from torch import Tensor
 from torch_geometric.data import Data
 
-from scalarfid.data import load
-from scalarfid.files import write_text
-from scalarfid.log import progress
 from scalarfid.potential import Potential
-from scalarfid.potential import load as load_potential
 from scalarfid.probes.pgs_readout import ESReadout
 from scalarfid.results.predictions import predict
-from scalarfid.results.tables import markdown
 
 HEADER = ("run", "rate", "readout", "RMS of s", "z beyond ±0.9 (%)", "RMS of the correction", "differs between atoms")
-TEXT = """# Does PGS-readout still tell atoms apart?
-
-{doc}
-{table}"""
+TITLE = "Does PGS-readout still tell atoms apart?"
 
 
 def seen(potential: Potential, graphs: Sequence[Data]) -> list[tuple[Tensor, ...]]:
@@ -51,9 +42,7 @@ def seen(potential: Potential, graphs: Sequence[Data]) -> list[tuple[Tensor, ...
 
 def rows(run: Path) -> list[list[str]]:
     """One line a readout."""
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    potential = load_potential(run).eval().requires_grad_(False)
-    graphs = load(config["dataset"], cutoff=potential.cutoff).val
+    config, potential, graphs = read(run)
     lines = []
     for i, (s, z, change) in enumerate(seen(potential, graphs)):
         spread = (change - change.mean(dim=0)).square().mean().sqrt() / change.square().mean().sqrt()
@@ -65,16 +54,5 @@ def rows(run: Path) -> list[list[str]]:
     return lines
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
-    options = parser.parse_args()
-    lines = [line for run in progress(options.runs, "reading", total=len(options.runs)) for line in rows(run)]
-    text = TEXT.format(doc=__doc__.split("\n\n", 2)[2], table=markdown(HEADER, lines))
-    write_text(options.output, text)
-
-
 if __name__ == "__main__":
-    main()
+    write_page(__file__, TITLE, __doc__, HEADER, rows)

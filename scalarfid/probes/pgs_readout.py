@@ -53,7 +53,7 @@ class ESReadout(nn.Module):
     to zero with the last neighbour.
     """
 
-    def __init__(self, site: ReadoutSite, channels: int, centres: int, beta: float, gain: float = 1.0) -> None:
+    def __init__(self, site: ReadoutSite, channels: int, centres: int, beta: float, gain: float) -> None:
         super().__init__()
         self.project = nn.Linear(site.num_features, channels, bias=False)
         self.last = zero_linear(channels * centres, site.num_features)

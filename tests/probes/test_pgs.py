@@ -69,11 +69,11 @@ def test_no_derivative_is_nan_at_exactly_one_or_next_to_it(dtype):
         assert torch.isfinite(y).all()
 
 
-def perturbed_readout(**sizes) -> ESReadout:
+def perturbed_readout(gain: float = 1.0) -> ESReadout:
     from scalarfid.sites import ReadoutSite
 
     torch.manual_seed(0)
-    module = ESReadout(ReadoutSite(6, "atom"), **{"channels": 3, "centres": 5, "beta": 9.2, **sizes}).double()
+    module = ESReadout(ReadoutSite(6, "atom"), channels=3, centres=5, beta=9.2, gain=gain).double()
     torch.nn.init.normal_(module.last.weight)
     return module
 
