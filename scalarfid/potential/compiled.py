@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from math import ceil
 from operator import ge, itemgetter
 from types import SimpleNamespace
@@ -41,6 +42,9 @@ SPARE = 1.05
 and is one of a series that grows by as much: the next run, or model, then finds it in torch's caches."""
 TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
 """Largest relative difference from the potential itself, in any output and gradient of the first call at a size."""
+DRAWS = 2
+"""Parameters at which it is compared at most. Terms of a gradient that cancel at the one, so that its rounding is large
+beside it, hardly do at the other; what the graph misses is missing at both."""
 Sizes = tuple[int, int, int]
 
 
@@ -105,24 +109,26 @@ class Compiled:
     def _prepare(self, key: tuple[Any, ...], tensors: list[Tensor], batch: Batch) -> bool:
         """Compile for a size and compare; on failure say why and stop compiling."""
         (atoms, edges, frames), stress, create_graph = key
+        tolerance = TOLERANCE[self.potential.config["dtype"]]
         log.info("Compiling for %d atoms, %d edges and %d frames; this can take minutes.", atoms, edges, frames)
         began = time.monotonic()
         try:
             graph = traced(self.potential, tensors, stress=stress, create_graph=create_graph)
             function = torch.compile(graph, dynamic=False, fullgraph=True)
             with _unlogged("torch._inductor.scheduler", "torch._inductor.utils"):  # pages, where an error comes anyway
-                apart = self._difference(function, tensors, batch, stress=stress, create_graph=create_graph)
+                compared = partial(self._difference, function, tensors, batch, stress=stress, create_graph=create_graph)
+                apart = agreeing(map(compared, range(DRAWS)), tolerance)
         except (RuntimeError, TypeError, AssertionError) as error:  # of torch: cannot trace or compile
             return self._give_up(" ".join(str(error).split())[:200])
-        if not apart <= TOLERANCE[self.potential.config["dtype"]]:
+        if not apart <= tolerance:
             return self._give_up(f"results differ by {apart:.1e}")
         self._functions[key] = function
         log.info("Compiled in %.0f s; the largest relative difference is %.1e.", time.monotonic() - began, apart)
         return True
 
-    def _difference(self, function: Any, tensors: list[Tensor], batch: Batch, **options: bool) -> float:
+    def _difference(self, function: Any, tensors: list[Tensor], batch: Batch, draw: int, **options: bool) -> float:
         """Largest relative difference, in gradients too, at parameters that are all moved: some begin at zero."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(draw)
         named = dict(self.potential.named_parameters())
         moved = {name: _moved(parameter, generator) for name, parameter in named.items()}
         counts = batch.num_nodes, batch.num_edges, batch.num_graphs
@@ -286,6 +292,14 @@ def _moved(parameter: nn.Parameter, generator: torch.Generator) -> nn.Parameter:
 
 
 def difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
-    """Largest difference of anything, relative to its largest value (or 1)."""
+    """Largest difference of anything, relative to its largest value (or 1); NaN where anything is."""
     pairs = [(found[key].detach(), value.detach()) for key, value in expected.items() if key != "energy"]
-    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in pairs)
+    return float(torch.stack([(a - b).abs().max() / b.abs().max().clamp(min=1) for a, b in pairs]).max())
+
+
+def agreeing(differences: Iterable[float], tolerance: float) -> float:
+    """The first difference within the tolerance, after which none is asked for; the last, if there is none."""
+    for apart in differences:
+        if apart <= tolerance:
+            break
+    return apart

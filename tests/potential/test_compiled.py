@@ -20,6 +20,7 @@ from scalarfid.calculator import ScalarFidCalculator
 from scalarfid.potential.compiled import (
     FIELDS,
     Compiled,
+    agreeing,
     difference,
     holding,
     padded,
@@ -77,6 +78,22 @@ def test_what_is_traced_has_the_gradients_of_the_potential(backbone):
 
     for found, expected in zip(gradients(call, graph, potential), gradients(potential, graph, potential), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_a_difference_is_the_largest_of_anything_and_nan_is_none_that_agrees():
+    expected = {"node_energy": torch.tensor([2.0, 4.0]), "forces": torch.tensor([0.5]), "energy": torch.tensor([6.0])}
+    found = {**expected, "node_energy": torch.tensor([2.0, 4.4]), "energy": torch.tensor([9.0])}
+    assert difference(found, expected) == pytest.approx(0.1)
+    assert difference({**expected, "forces": torch.tensor([0.7])}, expected) == pytest.approx(0.2)
+    apart = difference({**expected, "forces": torch.tensor([torch.nan])}, expected)
+    assert not agreeing([apart, apart], 1.0) <= 1.0
+
+
+def test_what_cancels_at_one_draw_of_the_parameters_is_asked_at_another():
+    asked = iter([6e-4, 1e-6, 2e-6])
+    assert agreeing(asked, 5e-5) == 1e-6
+    assert next(asked) == 2e-6
+    assert agreeing([6e-4, 7e-4], 5e-5) == 7e-4
 
 
 @pytest.mark.slow
