@@ -29,7 +29,7 @@ import torch
 from rich.console import Console
 
 from scalarfid.config import CONFIG_FILE, compose, stored_dataset
-from scalarfid.data import Dataset, load
+from scalarfid.data import BATCH_EDGES, Dataset, load
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import read_json, write_text, writing
 from scalarfid.log import log, progress
@@ -42,7 +42,7 @@ from scalarfid.results.tables import error_table, markdown_table
 from scalarfid.training.metrics import Errors, MeanPredictor
 from scalarfid.words import command, options_of, show_path
 
-DEFAULTS = {"model": None, "splits": None, "dtype": None, "device": "cpu", "batch_edges": 4000, "out": None}
+DEFAULTS = {"model": None, "splits": None, "dtype": None, "device": "cpu", "batch_edges": BATCH_EDGES, "out": None}
 E0_TOLERANCE = 1e-3
 """eV; energy zeros further apart than this are worth a warning."""
 
@@ -62,7 +62,7 @@ def evaluate(
     folder: str | Path,
     *,
     splits: Sequence[str] | None = None,
-    batch_edges: int = 4000,
+    batch_edges: int = BATCH_EDGES,
     device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Predict every split of a dataset and write ``errors.json``, ``errors.md`` and, by split, a plot and a table.

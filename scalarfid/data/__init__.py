@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "BATCH_EDGES": "graphs",
     "Dataset": "loading",
     "DatasetConfig": "config",
     "Statistics": "statistics",
@@ -25,6 +26,7 @@ _HOME = {
     "read_frames": "reading",
 }
 __all__ = [
+    "BATCH_EDGES",
     "Dataset",
     "DatasetConfig",
     "Statistics",

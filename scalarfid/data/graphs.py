@@ -16,6 +16,8 @@ from scalarfid.data.labels import labels_of
 from scalarfid.errors import ScalarFidError
 
 CLOSEST = 0.05  # Å; nearer than this two atoms are one atom written twice
+BATCH_EDGES = 4000
+"""Edges of a batch where nobody says how many: about what the caches of a processor hold."""
 Pairs = tuple[NDArray[np.int64], NDArray[np.float64]]
 """edge_index [2,E] and unit_shifts [E,3]."""
 

@@ -15,7 +15,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from scalarfid.calculator import ScalarFidCalculator
-from scalarfid.data import build_graph, by_edges, joined
+from scalarfid.data import BATCH_EDGES, build_graph, by_edges, joined
 from scalarfid.data.reference import reference
 from scalarfid.errors import ScalarFidError
 from scalarfid.potential import Potential
@@ -86,7 +86,7 @@ class OfPotential:
     """
 
     def __init__(
-        self, potential: Potential, name: str = "model", *, max_edges: int = 4_000, compile: bool = False
+        self, potential: Potential, name: str = "model", *, max_edges: int = BATCH_EDGES, compile: bool = False
     ) -> None:
         self.potential, self.name, self.max_edges, self.compile = potential.eval(), name, max_edges, compile
         self.cutoff: float | None = potential.cutoff

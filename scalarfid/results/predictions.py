@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from scalarfid.data import by_edges, joined
+from scalarfid.data import BATCH_EDGES, by_edges, joined
 from scalarfid.potential import Potential
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -84,7 +84,12 @@ class Predictions:
 
 
 def predict(
-    potential: Potential, graphs: Sequence[Data], *, batch_edges: int = 4000, stress: bool = False, device: str = "cpu"
+    potential: Potential,
+    graphs: Sequence[Data],
+    *,
+    batch_edges: int = BATCH_EDGES,
+    stress: bool = False,
+    device: str = "cpu",
 ) -> Predictions:
     """Evaluate a potential on labelled graphs.
 

@@ -15,7 +15,7 @@ import torchmetrics
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from scalarfid.data import by_edges, joined
+from scalarfid.data import BATCH_EDGES, by_edges, joined
 from scalarfid.training.binned import BinnedErrors
 
 QUANTITIES = {"energy": "energy_per_atom", "forces": "forces", "stress": "stress"}
@@ -104,7 +104,7 @@ def errors_of(
     potential: nn.Module,
     graphs: Sequence[Data],
     *,
-    batch_edges: int = 4000,
+    batch_edges: int = BATCH_EDGES,
     stress: bool = False,
     device: Any = None,
     binned: BinnedErrors | None = None,
