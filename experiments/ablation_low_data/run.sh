@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# The small grid with few frames, trained, kept and reported by ../grid.sh. Rates by arm: ../trials.
-# Usage: experiments/ablation_low_data/run.sh [ag]
+# The small grid with few frames, trained, kept and reported by ../grid.sh. Rates and gains by arm: ../trials.
+# Usage: experiments/ablation_low_data/run.sh [ethanol] [ag] [si]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-commit=2df8941
+commit=7bb1a07
 . "$here/../grid.sh"
 
-five() { grid +experiment=ablation_low_data seed=0,1,2,3,4 "$@"; }
+low() { grid +experiment=ablation_low_data "$@"; }
 
-[ $# -gt 0 ] || set -- ag
+[ $# -gt 0 ] || set -- ethanol ag si
 for step in "$@"; do
   case $step in
-    ag)
-      five dataset=ag probe=none
-      five dataset=ag probe=mlp training.probe_lr=0.03
-      five dataset=ag probe=pan+pgs training.probe_lr=0.03
+    ethanol) low dataset=rmd17_ethanol probe=none,mlp,pan+pgs seed=0,1,2,3,4 ;;
+    ag)  # seeds that no choice has seen
+      low dataset=ag seed=5,6,7,8,9,10,11,12,13,14 probe=none
+      low dataset=ag seed=5,6,7,8,9,10,11,12,13,14 probe=mlp probe.mlp_readout.gain=0.25
+      low dataset=ag seed=5,6,7,8,9,10,11,12,13,14 probe=pan+pgs probe.pgs_readout.gain=0.25
+      ;;
+    si)
+      low dataset=si seed=0,1,2,3,4 probe=none,mlp
+      low dataset=si seed=0,1,2,3,4 probe=pan+pgs training.probe_lr=0.001
       ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac

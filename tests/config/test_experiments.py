@@ -30,7 +30,11 @@ OTHERS = {
 """Rates of backbones for which MACE's were not taken."""
 BUDGET = ("max_epochs", "batch_size", "lr", "probe_lr", "stress_weight")
 GRIDS = ("ablation", "ablation_small", "ablation_low_data", "smoke")
-KEPT = [("ablation", "ablation_small", 21), ("ablation_low_data", "ablation_low_data", 3)]
+KEPT = [
+    ("ablation", "ablation_small", 21),
+    ("ablation_low_data", "ablation_low_data", 3),
+    ("ablation_low_data_gain_1", "ablation_low_data", 3),
+]
 """Folders of experiments, the grid that made their cells, and how many arms they have at least."""
 
 

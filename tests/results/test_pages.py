@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ABLATIONS = ("ablation", "ablation_longer", "ablation_low_data")
+ABLATIONS = ("ablation", "ablation_longer", "ablation_low_data", "ablation_low_data_gain_1")
 REPORTS = [ROOT / "experiments" / name / "report" for name in ABLATIONS]
 PAGES = [f"experiments/{name}/README.md" for name in (*ABLATIONS, "physics")]
+WRITTEN = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/*.md")])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 NUMBER = r"[+−]?\d+(?:\.\d+)?"
 INTERVAL = re.compile(rf"\(({NUMBER}) … ({NUMBER})\)(?: [\w ’']+)?(?:, p = ({NUMBER}))?")
 TABLES = ["comparisons.csv", "pooled.csv", "physics.csv"]
@@ -59,6 +61,12 @@ def test_every_interval_of_a_page_stands_in_the_report(page):
     assert len(found) >= 5
     assert [each for each in found if not stands(each, rows)] == []
     assert not stands(("−99.9", "+99.9", ""), rows)
+
+
+def test_what_pages_link_to_is_there():
+    links = [(page, link) for page in WRITTEN for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert len(links) > 20
+    assert [(page, link) for page, link in links if not (page.parent / link.partition("#")[0]).exists()] == []
 
 
 @pytest.mark.slow
