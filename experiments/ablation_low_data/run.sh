@@ -12,10 +12,11 @@ low() { grid +experiment=ablation_low_data "$@"; }
 for step in "$@"; do
   case $step in
     ethanol) low dataset=rmd17_ethanol probe=none,mlp,pan+pgs seed=0,1,2,3,4 ;;
-    ag)  # seeds that no choice has seen
-      low dataset=ag seed=5,6,7,8,9,10,11,12,13,14 probe=none
-      low dataset=ag seed=5,6,7,8,9,10,11,12,13,14 probe=mlp probe.mlp_readout.gain=0.25
-      low dataset=ag seed=5,6,7,8,9,10,11,12,13,14 probe=pan+pgs probe.pgs_readout.gain=0.25
+    ag)
+      unseen=seed=5,6,7,8,9,10,11,12,13,14  # by any choice
+      low dataset=ag "$unseen" probe=none
+      low dataset=ag "$unseen" probe=mlp probe.mlp_readout.gain=0.25
+      low dataset=ag "$unseen" probe=pan+pgs probe.pgs_readout.gain=0.25
       ;;
     si)
       low dataset=si seed=0,1,2,3,4 probe=none,mlp

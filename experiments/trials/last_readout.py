@@ -9,25 +9,16 @@ Upstream's last readout is W₂ SiLU(W₁ s), without biases. The table has, ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from over_runs import read, write_page
 from torch import Tensor
-from torch_geometric.data import Data
 
-from scalarfid.potential import Potential
-from scalarfid.results.predictions import predict
+from scalarfid.training.metrics import errors_of
 
 HEADER = ("run", "rate of modules", "RMS of s", "mean z", "flat units", "F MAE (meV/Å)", "without it (meV/Å)")
 TITLE = "Does a trained MACE still use its last readout?"
-
-
-def force_error(potential: Potential, graphs: Sequence[Data]) -> float:
-    """Force MAE in meV/Å."""
-    found = predict(potential, graphs)
-    return 1e3 * float(abs(found.predicted["forces"] - found.reference["forces"]).mean())
 
 
 def slope(z: Tensor) -> Tensor:
@@ -41,15 +32,16 @@ def rows(run: Path) -> list[list[str]]:
     config, potential, graphs = read(run)
     readout, seen = potential.backbone.model.readouts[-1], []
     hook = readout.linear_1.register_forward_hook(lambda _, inputs, z: seen.append((inputs[0], z)))
-    error = force_error(potential, graphs)
+    error = errors_of(potential, graphs)["forces_mae"]
     hook.remove()
     readout.register_forward_hook(lambda _, __, energies: 0 * energies)
+    without = errors_of(potential, graphs)["forces_mae"]
     s, z = (torch.cat(part).detach() for part in zip(*seen, strict=True))
     flat = slope(z).abs().mean(0) < 0.1
     rate = config["training"]["probe_lr"] or config["training"]["lr"]
     return [[
         run.name, str(rate) if config["probe"]["name"] != "none" else "", f"{s.square().mean().sqrt():.2f}",
-        f"{z.mean():.2f}", f"{int(flat.sum())} of {len(flat)}", f"{error:.1f}", f"{force_error(potential, graphs):.1f}",
+        f"{z.mean():.2f}", f"{int(flat.sum())} of {len(flat)}", f"{1e3 * error:.1f}", f"{1e3 * without:.1f}",
     ]]  # fmt: skip
 
 
