@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ABLATIONS = ("ablation", "ablation_longer", "ablation_low_data", "ablation_low_data_gain_1")
 REPORTS = [ROOT / "experiments" / name / "report" for name in ABLATIONS]
-PAGES = [f"experiments/{name}/README.md" for name in (*ABLATIONS, "physics")]
+PAGES = ["README.md", *(f"experiments/{name}/README.md" for name in (*ABLATIONS, "physics"))]
 WRITTEN = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NUMBER = r"[+−]?\d+(?:\.\d+)?"
