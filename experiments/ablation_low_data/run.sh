@@ -19,8 +19,9 @@ for step in "$@"; do
       low dataset=ag "$unseen" probe=pan+pgs probe.pgs_readout.gain=0.25
       ;;
     si)
-      low dataset=si seed=0,1,2,3,4 probe=none,mlp
-      low dataset=si seed=0,1,2,3,4 probe=pan+pgs training.probe_lr=0.001
+      low dataset=si seed=0,1,2,3,4 probe=none
+      low dataset=si seed=0,1,2,3,4 probe=mlp training.probe_lr=0.001 probe.mlp_readout.gain=0.25
+      low dataset=si seed=0,1,2,3,4 probe=pan+pgs training.probe_lr=0.001 probe.pgs_readout.gain=0.25
       ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
