@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The small grid with few frames, trained, kept and reported by ../grid.sh. Rates and gains by arm: ../trials.
+# The small grid with few frames, trained, kept and reported by ../grid.sh. Rates and gains by arm: ../trials; they are
+# those of conf/budget/low_data.yaml today, and given here since the commit's own has not all of them.
 # Usage: experiments/ablation_low_data/run.sh [ethanol] [ag] [si]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -31,11 +31,11 @@ OTHERS = {
 BUDGET = ("max_epochs", "batch_size", "lr", "probe_lr", "stress_weight")
 GRIDS = ("ablation", "ablation_small", "ablation_low_data", "smoke")
 KEPT = [
-    ("ablation", "ablation_small", 21),
-    ("ablation_low_data", "ablation_low_data", 3),
-    ("ablation_low_data_gain_1", "ablation_low_data", 3),
+    ("ablation", "+experiment=ablation_small", 21),
+    ("ablation_low_data", "+experiment=ablation_low_data", 6),
+    ("ablation_low_data_gain_1", "+experiment=ablation_low_data ~budget.gain", 3),
 ]
-"""Folders of experiments, the grid that made their cells, and how many arms they have at least."""
+"""Folders of experiments, the words of the grid that made their cells, and how many arms they have at least."""
 
 
 def params(experiment):
@@ -94,20 +94,24 @@ def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist(name):
         assert all(data in budget and known.issuperset(rates) for data, rates in budget.get(key, {}).items())
 
 
-@pytest.mark.parametrize(("folder", "experiment", "arms"), KEPT)
-def test_the_kept_cells_have_the_budget_of_their_arms(folder, experiment, arms):
+def settings(config):
+    """What an arm has of its budget: entries of the training, and the factors of its modules."""
+    parts = [part for part in config["probe"].values() if isinstance(part, dict)]
+    return tuple(config["training"][key] for key in BUDGET), frozenset(part.get("gain", 1.0) for part in parts)
+
+
+@pytest.mark.parametrize(("folder", "grid", "arms"), KEPT)
+def test_the_kept_cells_have_the_budget_of_their_arms(folder, grid, arms):
     kept = defaultdict(set)
     for file in (conf_dir().parent / "experiments" / folder / "cells").rglob("config.yaml"):
         config = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
-        data, training = config["dataset"], config["training"]
-        name = "_".join(filter(None, (data["name"], data["molecule"])))
+        name = "_".join(filter(None, (config["dataset"]["name"], config["dataset"]["molecule"])))
         arm = (name, config["backbone"]["name"], config["probe"]["name"])
-        kept[arm].add(tuple(training[key] for key in BUDGET))
+        kept[arm].add(settings(config))
     assert len(kept) >= arms
     for (data, backbone, probe), found in kept.items():
-        words = [f"dataset={data}", f"backbone={backbone}_small", f"probe={probe}"]
-        cell = compose([f"+experiment={experiment}", *words]).training
-        assert found == {tuple(cell[key] for key in BUDGET)}, words
+        words = [*grid.split(), f"dataset={data}", f"backbone={backbone}_small", f"probe={probe}"]
+        assert found == {settings(to_plain(compose(words)))}, words
 
 
 @pytest.mark.parametrize("experiment", GRIDS)
