@@ -92,6 +92,7 @@ def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist(name):
     for key, group in (("lr", "backbone"), ("probe_lr", "probe")):
         known = set(params("ablation")[group])
         assert all(data in budget and known.issuperset(rates) for data, rates in budget.get(key, {}).items())
+    assert set(budget).issuperset(budget.get("gain", {}))
 
 
 def settings(config):
