@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import defaultdict
 
 import pytest
-import yaml
 from omegaconf import OmegaConf
 
 from scalarfid.config import compose, conf_dir, run_hash, run_name
@@ -32,7 +32,7 @@ BUDGET = ("max_epochs", "batch_size", "lr", "probe_lr", "stress_weight")
 GRIDS = ("ablation", "ablation_small", "ablation_low_data", "smoke")
 KEPT = [
     ("ablation", "+experiment=ablation_small", 21),
-    ("ablation_low_data", "+experiment=ablation_low_data", 6),
+    ("ablation_low_data", "+experiment=ablation_low_data", 16),
     ("ablation_low_data_gain_1", "+experiment=ablation_low_data ~budget.gain", 3),
 ]
 """Folders of experiments, the words of the grid that made their cells, and how many arms they have at least."""
@@ -104,10 +104,10 @@ def settings(config):
 @pytest.mark.parametrize(("folder", "grid", "arms"), KEPT)
 def test_the_kept_cells_have_the_budget_of_their_arms(folder, grid, arms):
     kept = defaultdict(set)
-    for file in (conf_dir().parent / "experiments" / folder / "cells").rglob("config.yaml"):
-        config = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
-        name = "_".join(filter(None, (config["dataset"]["name"], config["dataset"]["molecule"])))
-        arm = (name, config["backbone"]["name"], config["probe"]["name"])
+    for file in (conf_dir().parent / "experiments" / folder / "cells").rglob("summary.json"):
+        summary = json.loads(file.read_text())
+        config, data = summary["config"], summary["name"].rsplit("-", 3)[1]
+        arm = (data, config["backbone"]["name"], config["probe"]["name"])
         kept[arm].add(settings(config))
     assert len(kept) >= arms
     for (data, backbone, probe), found in kept.items():
