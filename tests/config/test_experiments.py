@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from scalarfid.config import compose, conf_dir, run_hash, run_name
@@ -104,10 +104,10 @@ def settings(config):
 @pytest.mark.parametrize(("folder", "grid", "arms"), KEPT)
 def test_the_kept_cells_have_the_budget_of_their_arms(folder, grid, arms):
     kept = defaultdict(set)
-    for file in (conf_dir().parent / "experiments" / folder / "cells").rglob("summary.json"):
-        summary = json.loads(file.read_text())
-        config, data = summary["config"], summary["name"].rsplit("-", 3)[1]
-        arm = (data, config["backbone"]["name"], config["probe"]["name"])
+    for file in (conf_dir().parent / "experiments" / folder / "cells").rglob("config.yaml"):
+        config = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
+        name = "_".join(filter(None, (config["dataset"]["name"], config["dataset"]["molecule"])))
+        arm = (name, config["backbone"]["name"], config["probe"]["name"])
         kept[arm].add(settings(config))
     assert len(kept) >= arms
     for (data, backbone, probe), found in kept.items():
