@@ -57,9 +57,8 @@ def comparisons(group: Group) -> list[Comparison]:
 
 
 def foremost(group: Group, rows: Sequence[Comparison]) -> list[Comparison]:
-    """Of PAN+PGS on the first test split, or of what there is of probes with a control: what an overview shows."""
-    first = [row for row in rows if row.split == group.splits[0]]
-    return [row for row in first if row.arm.label == "pan+pgs"] or [row for row in first if row.arm.probe in CONTROLS]
+    """Of every probe with a control, on the first test split: what an overview shows."""
+    return [row for row in rows if row.split == group.splits[0] and row.arm.probe in CONTROLS]
 
 
 def pairs(group: Group) -> list[tuple[Arm, Arm]]:

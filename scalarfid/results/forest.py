@@ -40,9 +40,8 @@ class Line:
 
     @property
     def label(self) -> str:
-        """Name, arm if it is not the whole, and number of seeds."""
-        arm = self.rows[0].arm.label
-        return f"{self.name}{'' if arm == 'pan+pgs' else f', {arm}'}, n = {self.rows[0].result.n}"
+        """Name, arm and number of seeds."""
+        return f"{self.name}, {self.rows[0].arm.label}, n = {self.rows[0].result.n}"
 
 
 def forests(found: Sequence[tuple[Group, Sequence[Comparison]]], pooled: Sequence[Pooled]) -> list[Picture]:

@@ -14,6 +14,7 @@ from scipy import stats
 from scalarfid.results import writing
 from scalarfid.results.cells import read_cells
 from scalarfid.results.comparison import comparisons
+from scalarfid.results.content import overview
 from scalarfid.results.figures import pictures
 from scalarfid.results.forest import FURTHEST, forests
 from scalarfid.results.groups import groups
@@ -206,7 +207,8 @@ def test_all_groups_have_a_line_in_one_figure_with_both_references_and_the_mean_
     axes, (panel,) = Figure().subplots(), picture.panels
     panel(axes)
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["salt · mace, n = 3", "silver · mace, n = 4", "all 2 sets · mace, n = 7"]
+    wholes = ("salt · mace, pan+pgs, n = 3", "silver · mace, pan+pgs, n = 4", "all 2 sets · mace, pan+pgs, n = 7")
+    assert tuple(labels) == wholes
     drawn = [line.get_xdata() for line in axes.lines if line.get_linewidth() == 1.2]
     expected = []
     for errors in SETS.values():
@@ -219,6 +221,21 @@ def test_all_groups_have_a_line_in_one_figure_with_both_references_and_the_mean_
     assert [line.get_xdata()[0] for line in told] == pytest.approx([-49.814], abs=1e-3)
     assert axes.get_xlim()[0] == -FURTHEST
     assert len(axes.patches) == 2  # the claim, beside either set
+
+
+def test_a_part_that_was_trained_stands_beside_the_whole(two_sets, sweep):
+    parts = {"pgs": [0.027, 0.03], "mlp_pgs": [0.031, 0.03]}
+    facts = {"dataset": "salt", "dataset_title": "salt", "fingerprint": "salt"}
+    invent(cell(sweep, "none", 0), two_sets / "salt", parts, **facts)
+    found = [(group, comparisons(group)) for group in groups(read_cells([two_sets])[0])]
+    (picture,) = forests(found, [])
+    axes, (panel,) = Figure().subplots(), picture.panels
+    panel(axes)
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["salt · mace, pgs, n = 2", "salt · mace, pan+pgs, n = 3", "silver · mace, pan+pgs, n = 4"]
+    told = [(row[1], row[2]) for row in overview(found).rows]
+    wholes = [("pan+pgs", "none"), ("pan+pgs", "mlp")]
+    assert told == [("pgs", "none"), ("pgs", "mlp_pgs"), *wholes, *wholes]
 
 
 def test_it_stands_first_on_the_page(two_sets, tmp_path, monkeypatch):
