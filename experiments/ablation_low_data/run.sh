@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The small grid with few frames, trained, kept and reported by ../grid.sh. Rates and gains by arm: ../trials; they are
 # those of conf/budget/low_data.yaml today, and given here since the commit's own has not all of them.
-# Usage: experiments/ablation_low_data/run.sh [ethanol] [ethanol_parts] [ag] [ag_parts] [si] [nequip]
+# Usage: experiments/ablation_low_data/run.sh [ethanol] [ethanol_parts] [ag] [ag_parts] [si] [nequip] [allegro]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 commit=7bb1a07
@@ -22,7 +22,7 @@ arms() {
 
 first=seed=0,1,2,3,4
 unseen=seed=5,6,7,8,9  # by any choice on Ag
-[ $# -gt 0 ] || set -- ethanol ethanol_parts ag ag_parts si nequip
+[ $# -gt 0 ] || set -- ethanol ethanol_parts ag ag_parts si nequip allegro
 for step in "$@"; do
   case $step in
     ethanol) low dataset=rmd17_ethanol probe=none,mlp,pan+pgs $first ;;
@@ -34,6 +34,7 @@ for step in "$@"; do
       arms "mlp pan+pgs" dataset=si $first training.probe_lr=0.001
       ;;
     nequip) arms "none mlp pan+pgs pgs mlp_pgs" dataset=ag backbone=nequip_small training.lr=0.05 $unseen ;;
+    allegro) arms "none mlp pan+pgs pgs mlp_pgs" dataset=ag backbone=allegro_small training.lr=0.02 $unseen ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
 done
