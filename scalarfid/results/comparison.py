@@ -51,7 +51,7 @@ def comparisons(group: Group) -> list[Comparison]:
     for split in group.splits:
         for quantity in quantities(group, split):
             for arm, reference in pairs(group):
-                row = _compare(arm, reference, split, quantity)
+                row = compare(arm, reference, split, quantity)
                 found += [row] if row else []
     return corrected(found)
 
@@ -93,7 +93,7 @@ def quantities(group: Group, split: str) -> list[Quantity]:
     return [q for q in QUANTITIES if any(cell.error(split, f"{q.metric}_mae") is not None for cell in group.cells)]
 
 
-def _compare(arm: Arm, reference: Arm, split: str, quantity: Quantity) -> Comparison | None:
+def compare(arm: Arm, reference: Arm, split: str, quantity: Quantity) -> Comparison | None:
     """One row; None without a seed at which both have a number that is not zero, as relative changes need it."""
     found = matched(arm, reference, lambda cell: cell.error(split, f"{quantity.metric}_mae") or None)
     return Comparison(arm, reference, *found, paired(relative_changes(*found[1:])), split, quantity) if found else None
