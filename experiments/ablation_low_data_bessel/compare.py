@@ -59,7 +59,11 @@ def tables(cells: Sequence[Cell]) -> Iterator[str]:
         yield f"## {group.title}\n\n{markdown(sheet.header, sheet.rows)}"
 
 
-if __name__ == "__main__":
+def page() -> str:
+    """The text of compare.md."""
     ag = [cell for cell in read_cells(CELLS)[0] if cell.record["dataset"] == "ag"]
-    doc = (__doc__ or "").split("\n\n", 2)[2]
-    write_text(HERE / "compare.md", TEXT.format(doc=doc, tables="\n".join(tables(ag))))
+    return TEXT.format(doc=(__doc__ or "").split("\n\n", 2)[2], tables="\n".join(tables(ag)))
+
+
+if __name__ == "__main__":
+    write_text(HERE / "compare.md", page())

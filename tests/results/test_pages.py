@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_every_interval_of_a_page_stands_in_the_report(page):
     assert len(found) >= 5
     assert [each for each in found if not stands(each, rows)] == []
     assert not stands(("−99.9", "+99.9", ""), rows)
+
+
+def test_more_bessel_functions_give_what_their_page_says():
+    folder = ROOT / "experiments" / "ablation_low_data_bessel"
+    made = runpy.run_path(str(folder / "compare.py"))["page"]()
+    assert (folder / "compare.md").read_text() == made
+    found = INTERVAL.findall((folder / "README.md").read_text())
+    assert len(found) == 6
+    assert [(low, high) for low, high, _ in found if f"| {low} … {high} |" not in made] == []
 
 
 def test_what_pages_link_to_is_there():
