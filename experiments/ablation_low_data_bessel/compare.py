@@ -13,10 +13,9 @@ from pathlib import Path
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import write_text
 from scalarfid.results.cells import Cell, read_cells
-from scalarfid.results.comparison import compare, quantities
+from scalarfid.results.comparison import comparisons
 from scalarfid.results.content import verdicts
 from scalarfid.results.groups import Arm, Group, differences
-from scalarfid.results.matched import corrected
 from scalarfid.results.tables import markdown
 
 HERE = Path(__file__).parent
@@ -53,9 +52,7 @@ def tables(cells: Sequence[Cell]) -> Iterator[str]:
         more = {name for cell in group.cells for name, *_ in differences(cell.facts(), facts)} - {"backbone.num_bessel"}
         if more:
             raise ScalarFidError(f"Cells of {backbone} differ in {', '.join(sorted(more))}: compare equal budgets.")
-        shown = [(split, quantity) for split in group.splits for quantity in quantities(group, split)]
-        rows = [compare(arms[a], arms[b], *what) for what in shown for a, b in PAIRS]
-        sheet = verdicts(group, corrected([row for row in rows if row]))
+        sheet = verdicts(group, comparisons(group, [(arms[a], arms[b]) for a, b in PAIRS]))
         yield f"## {group.title}\n\n{markdown(sheet.header, sheet.rows)}"
 
 

@@ -45,13 +45,13 @@ class Comparison(Matched):
         return CLAIMS[self.quantity.label] if about else None
 
 
-def comparisons(group: Group) -> list[Comparison]:
-    """Rows of a group's table, by split, label and arm, corrected together."""
+def comparisons(group: Group, chosen: Sequence[tuple[Arm, Arm]] | None = None) -> list[Comparison]:
+    """Rows of a group's table, by split, label and arm, corrected together; of the ``chosen`` pairs alone if given."""
     found = []
     for split in group.splits:
         for quantity in quantities(group, split):
-            for arm, reference in pairs(group):
-                row = compare(arm, reference, split, quantity)
+            for arm, reference in pairs(group) if chosen is None else chosen:
+                row = _compare(arm, reference, split, quantity)
                 found += [row] if row else []
     return corrected(found)
 
@@ -93,7 +93,7 @@ def quantities(group: Group, split: str) -> list[Quantity]:
     return [q for q in QUANTITIES if any(cell.error(split, f"{q.metric}_mae") is not None for cell in group.cells)]
 
 
-def compare(arm: Arm, reference: Arm, split: str, quantity: Quantity) -> Comparison | None:
+def _compare(arm: Arm, reference: Arm, split: str, quantity: Quantity) -> Comparison | None:
     """One row; None without a seed at which both have a number that is not zero, as relative changes need it."""
     found = matched(arm, reference, lambda cell: cell.error(split, f"{quantity.metric}_mae") or None)
     return Comparison(arm, reference, *found, paired(relative_changes(*found[1:])), split, quantity) if found else None
