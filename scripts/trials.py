@@ -2,9 +2,9 @@
 
 python scripts/trials.py experiments/trials/rates.yaml --output experiments/trials/rates.md
 
-A trial is a list of overrides, trained once per seed. Finished cells are skipped and interrupted ones go on, so the
-command can be given again at any time; the table is rewritten after every cell. Test frames are held back: the file
-sets dataset.hide_test=true, and without that nothing is trained.
+A trial is a list of overrides, trained once per seed; one that says probe= itself tries a part of its arm. Finished
+cells are skipped and interrupted ones go on, so the command can be given again at any time; the table is rewritten
+after every cell. Test frames are held back: the file sets dataset.hide_test=true, and without that nothing is trained.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def main() -> None:
     found: dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]] = {}
     with stop.listening():
         for arm, trial, seed in cells(plan):
-            words = [*plan["common"], f"probe={arm}", *trial, f"seed={seed}"]
+            probe = [] if any(word.startswith("probe=") for word in trial) else [f"probe={arm}"]
+            words = [*plan["common"], *probe, *trial, f"seed={seed}"]
             words += [f"run.root={options.root}", "run.experiment=trials", "run.threads=1", "run.progress=false"]
             result = run(compose(words), stop=stop)
             if result.summary is None:

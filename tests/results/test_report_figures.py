@@ -57,10 +57,19 @@ def axes_of(folder):
     (group,) = groups(read_cells([folder])[0])
     found = {}
     for picture in pictures(group, comparisons(group)):
-        (panel,) = picture.panels
-        found[picture.name] = axes = Figure().subplots()
-        panel(axes)
+        found[picture.name] = axes_with(picture)
     return found
+
+
+def axes_with(picture):
+    """Axes with the only panel of a picture."""
+    axes, (panel,) = Figure().subplots(), picture.panels
+    panel(axes)
+    return axes
+
+
+def rows_of(axes):
+    return [text.get_text() for text in axes.get_yticklabels()]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +119,7 @@ def test_all_pictures_are_looked_at_here(drawn):
 def test_errors_by_arm(drawn, records, label, metric):
     axes = drawn[f"test-error-{label}"]
     shown = points(axes, upright=False)
-    assert [text.get_text() for text in axes.get_yticklabels()] == list(ARMS)
+    assert rows_of(axes) == list(ARMS)
     for i, (arm, one) in enumerate(zip(ARMS, shown, strict=True)):
         check(one, mae(records, arm, metric), i, control=arm == "mlp")
 
@@ -119,7 +128,7 @@ def test_errors_by_arm(drawn, records, label, metric):
 def test_changes_paired_by_seed(drawn, records, label, metric):
     axes = drawn[f"test-change-{label}"]
     shown = points(axes, upright=False)
-    assert [text.get_text() for text in axes.get_yticklabels()] == [f"{arm} vs {other}" for arm, other in PAIRS]
+    assert rows_of(axes) == [f"{arm} vs {other}" for arm, other in PAIRS]
     for i, ((arm, other), one) in enumerate(zip(PAIRS, shown, strict=True)):
         mine, its = (np.array(mae(records, name, metric)) for name in (arm, other))
         check(one, 100 * (mine / its - 1), i, control=arm == "mlp")
@@ -170,8 +179,7 @@ def test_a_verdict_has_a_sign_of_its_own_and_open_markers_are_controls(sweep, tm
     errors = {"none": list(reference), "pgs": list(reference[::-1])}
     errors |= {arm: list(reference * changes) for arm, changes in factors.items()}
     axes = axes_of(invent(cell(sweep, "none", 0), tmp_path / "runs", errors))["test-change-forces"]
-    rows = [text.get_text() for text in axes.get_yticklabels()]
-    assert rows == ["pan vs none", "pan vs mlp_pan", "mlp_pan vs none", "pgs vs none"]
+    assert rows_of(axes) == ["pan vs none", "pan vs mlp_pan", "mlp_pan vs none", "pgs vs none"]
     assert [one.open for one in points(axes, upright=False)] == [False, False, True, False]
     (stars,) = [line for line in axes.lines if line.get_marker() == "*"]
     means = [one.mean for one in points(axes, upright=False)]
@@ -204,11 +212,9 @@ def two_sets(sweep, tmp_path):
 def test_all_groups_have_a_line_in_one_figure_with_both_references_and_the_mean_of_all(two_sets):
     found = [(group, comparisons(group)) for group in groups(read_cells([two_sets])[0])]
     (picture,) = forests(found, together := pooled_rows(found))
-    axes, (panel,) = Figure().subplots(), picture.panels
-    panel(axes)
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    wholes = ("salt · mace, pan+pgs, n = 3", "silver · mace, pan+pgs, n = 4", "all 2 sets · mace, pan+pgs, n = 7")
-    assert tuple(labels) == wholes
+    axes = axes_with(picture)
+    wholes = ["salt · mace, pan+pgs, n = 3", "silver · mace, pan+pgs, n = 4", "all 2 sets · mace, pan+pgs, n = 7"]
+    assert rows_of(axes) == wholes
     drawn = [line.get_xdata() for line in axes.lines if line.get_linewidth() == 1.2]
     expected = []
     for errors in SETS.values():
@@ -229,10 +235,8 @@ def test_a_part_that_was_trained_stands_beside_the_whole(two_sets, sweep):
     invent(cell(sweep, "none", 0), two_sets / "salt", parts, **facts)
     found = [(group, comparisons(group)) for group in groups(read_cells([two_sets])[0])]
     (picture,) = forests(found, [])
-    axes, (panel,) = Figure().subplots(), picture.panels
-    panel(axes)
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["salt · mace, pgs, n = 2", "salt · mace, pan+pgs, n = 3", "silver · mace, pan+pgs, n = 4"]
+    parts_first = ["salt · mace, pgs, n = 2", "salt · mace, pan+pgs, n = 3", "silver · mace, pan+pgs, n = 4"]
+    assert rows_of(axes_with(picture)) == parts_first
     told = [(row[1], row[2]) for row in overview(found).rows]
     wholes = [("pan+pgs", "none"), ("pan+pgs", "mlp")]
     assert told == [("pgs", "none"), ("pgs", "mlp_pgs"), *wholes, *wholes]
