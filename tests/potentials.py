@@ -14,7 +14,9 @@ import scalarfid
 from scalarfid.potential import Potential
 
 BACKBONES = ("mace", "nequip", "allegro")
-PROBES = ("none", "pan", "pgs_edge", "pgs_readout", "pgs", "pan+pgs", "mlp", "mlp_pan", "mlp_pgs")
+PROBES = (
+    "none", "pan", "pgs_edge", "pgs_readout", "pgs", "pan+pgs", "mlp", "mlp_pan", "mlp_edge", "mlp_readout", "mlp_pgs",
+)  # fmt: skip
 CORE = ("none", "pan+pgs", "mlp")
 ELEMENTS = ("H", "C", "O", "Si")
 MEAN_COORDINATION = {"H": 1.0, "C": 3.5, "O": 1.7, "Si": 4.2}
@@ -26,6 +28,7 @@ OPTIONS = {
     "pan-alone": ("pan", ("probe.pan.coordination=false",)),
     "pan-wide": ("pan", ("probe.pan.hidden=24",)),
     "pgs-all": ("pgs_edge", ("probe.pgs_edge.paths=all",)),
+    "mlp-all": ("mlp_edge", ("probe.mlp_edge.paths=all",)),
     "pgs-sizes": ("pgs_edge", ("probe.pgs_edge.num_bessel=3", "probe.pgs_edge.num_fourier=2")),
     "readout-sizes": ("pgs_readout", ("probe.pgs_readout.atom={channels: 3, centres: 5}",)),
     "readout-blunt": ("pgs_readout", ("probe.pgs_readout.beta=5.0",)),
@@ -47,7 +50,7 @@ def cases(probes: tuple[str, ...] = PROBES) -> list[Any]:
 
 def options() -> list[Any]:
     """(probe, overrides) of every option; those that change more than a size run by default."""
-    default = {"pan-channel", "pgs-all", "count-cutoff", "count-both"}
+    default = {"pan-channel", "pgs-all", "mlp-all", "count-cutoff", "count-both"}
     return [
         pytest.param(*value, id=name, marks=() if name in default else pytest.mark.slow)
         for name, value in OPTIONS.items()

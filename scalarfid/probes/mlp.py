@@ -13,7 +13,7 @@ from torch.nn import functional
 from scalarfid.probes.pan import GateOptions, amplitudes
 from scalarfid.probes.pgs_edge import PGSEdgeOptions, residuals, zero_linear
 from scalarfid.probes.pgs_readout import PGSReadoutOptions, readout_size
-from scalarfid.probes.registry import part
+from scalarfid.probes.registry import check_choice, part
 from scalarfid.sites import Attachment, EdgeSite, EdgeState, ReadoutSite, Sites
 
 
@@ -48,8 +48,10 @@ class ReadoutMLP(nn.Module):
 
 
 def matched_edge_width(options: PGSEdgeOptions, sites: Sites) -> int:
-    """H with H·(F + ΣW₀) closest to PGS-edge's K·(F + ΣW₀) + (number of ω)."""
-    per_column = sites.edge.num_features + sum(site.num_scalar for site in sites.messages)
+    """H with H·(F + G) closest to PGS-edge's K·(F + G) + (number of ω), G what a column feeds: ΣW₀, or F for all."""
+    num_features = sites.edge.num_features
+    fed = num_features if options.paths == "all" else sum(site.num_scalar for site in sites.messages)
+    per_column = num_features + fed
     target = (options.num_bessel + 2 * options.num_fourier) * per_column + options.num_fourier
     return round(target / per_column)
 
@@ -67,8 +69,14 @@ def mlp_message(options: GateOptions, sites: Sites) -> Attachment:
 
 @part("mlp_edge", PGSEdgeOptions, order=1)
 def mlp_edge(options: PGSEdgeOptions, sites: Sites) -> Attachment:
-    """Radial features from the backbone's own e_ij, where PGS-edge adds its spectral ones."""
-    return residuals(RadialFeatures(sites.edge, matched_edge_width(options, sites)), sites)
+    """Radial features from the backbone's own e_ij, where PGS-edge adds its spectral ones.
+
+    Raises:
+        ScalarFidError: for the snapshot's form, which has no control.
+    """
+    check_choice("mlp_edge", "form", options.form, ("residual",))
+    check_choice("mlp_edge", "paths", options.paths, ("l0", "all"))
+    return residuals(RadialFeatures(sites.edge, matched_edge_width(options, sites)), sites, options.paths)
 
 
 @part("mlp_readout", PGSReadoutOptions)

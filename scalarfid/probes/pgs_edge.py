@@ -131,8 +131,10 @@ def zero_linear(num_in: int, num_out: int) -> nn.Linear:
     return linear
 
 
-def residuals(basis: nn.Module, sites: Sites) -> Attachment:
-    """Mount ``basis`` on the edge site and one :class:`MessageResidual` on every layer."""
+def residuals(basis: nn.Module, sites: Sites, paths: str) -> Attachment:
+    """Mount ``basis`` on the edge site, with one :class:`MessageResidual` a layer, or a :class:`FeatureResidual`."""
+    if paths == "all":
+        return Attachment(edge=FeatureResidual(basis, sites.edge))
     return Attachment(edge=basis, messages=[[MessageResidual(basis.width, site)] for site in sites.messages])
 
 
@@ -143,7 +145,4 @@ def pgs_edge(options: PGSEdgeOptions, sites: Sites) -> Attachment:
     check_choice("pgs_edge", "paths", options.paths, ("l0", "all"))
     if options.form == "public2025":
         return Attachment(messages=[[SnapshotRadial(sites.edge, site)] for site in sites.messages], strict=False)
-    basis = SpectralBasis(sites.edge, options)
-    if options.paths == "all":
-        return Attachment(edge=FeatureResidual(basis, sites.edge))
-    return residuals(basis, sites)
+    return residuals(SpectralBasis(sites.edge, options), sites, options.paths)

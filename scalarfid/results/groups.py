@@ -12,9 +12,11 @@ from scalarfid.results.cells import Cell, canonical
 
 Item = TypeVar("Item")
 BARE = "none"
-CONTROLS = {"pan+pgs": "mlp", "pan": "mlp_pan", "pgs": "mlp_pgs"}
+CONTROLS = {"pan+pgs": "mlp", "pan": "mlp_pan", "pgs": "mlp_pgs", "pgs_edge": "mlp_edge", "pgs_readout": "mlp_readout"}
 """The control of equal size of each probe set that has one."""
-ORDER = ("none", "pan", "mlp_pan", "pgs", "mlp_pgs", "pan+pgs", "mlp", "pgs_edge", "pgs_readout")
+ORDER = (
+    "none", "pan", "mlp_pan", "pgs", "mlp_pgs", "pan+pgs", "mlp", "pgs_edge", "mlp_edge", "pgs_readout", "mlp_readout",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

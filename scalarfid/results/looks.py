@@ -36,7 +36,9 @@ STYLES = {
     "pan+pgs": Style("#C44E00", "D"),
     "mlp": Style("#E69F00", "D", "--", filled=False),
     "pgs_edge": Style("#CC79A7", "v"),
+    "mlp_edge": Style("#E3B5CF", "v", "--", filled=False),
     "pgs_readout": Style("#882255", "P"),
+    "mlp_readout": Style("#BF7F9C", "P", "--", filled=False),
 }
 OTHERS = tuple(
     Style(color, marker, ":")

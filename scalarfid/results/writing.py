@@ -36,8 +36,8 @@ LINES = (
     "each. A cell of another "
     "split, budget, configuration, code or package version than its group is listed under “Not compared” and enters "
     "no mean.",
-    "PAN and PGS are this project's implementation of what is public about arXiv 2606.15892. mlp, mlp_pan and mlp_pgs "
-    "are their controls: the same places and sizes, without coordination or spectral basis.",
+    "PAN and PGS are this project's implementation of what is public about arXiv 2606.15892. mlp, and what begins with "
+    "mlp_, are their controls: the same places and sizes, without coordination or spectral basis.",
 )
 
 

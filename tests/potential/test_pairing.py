@@ -28,8 +28,8 @@ PARTS = {
     "ESReadout": ("pgs_readout", "pgs", "pan+pgs"),
     "SpectralBasis": ("pgs_edge", "pgs", "pan+pgs"),
     "MessageAmplitude": ("pan", "pan+pgs"),
-    "ReadoutMLP": ("mlp_pgs", "mlp"),
-    "RadialFeatures": ("mlp_pgs", "mlp"),
+    "ReadoutMLP": ("mlp_readout", "mlp_pgs", "mlp"),
+    "RadialFeatures": ("mlp_edge", "mlp_pgs", "mlp"),
 }
 
 

@@ -11,13 +11,16 @@ from omegaconf import DictConfig
 
 import scalarfid
 from scalarfid.config import compose
+from scalarfid.errors import ScalarFidError
 from scalarfid.probes import build_attachment
+from scalarfid.results.groups import CONTROLS
 from scalarfid.sites import Sites
 
 KINDS = {
     "SpectralBasis": "edge",
     "RadialFeatures": "edge",
     "MessageResidual": "edge",
+    "FeatureResidual": "edge",
     "MessageAmplitude": "message",
     "ESReadout": "readout",
     "ReadoutMLP": "readout",
@@ -30,13 +33,13 @@ def sites(backbone: str) -> Sites:
 
 
 @functools.cache
-def probe_config(probe: str) -> DictConfig:
-    return compose([f"probe={probe}"]).probe
+def probe_config(*words: str) -> DictConfig:
+    return compose(words).probe
 
 
-def sizes(backbone: str, probe: str) -> Counter:
+def sizes(backbone: str, probe: str, *options: str) -> Counter:
     """Probe parameters per kind of site."""
-    parts = build_attachment(probe_config(probe), sites(backbone), dtype=torch.float32, seed=0)
+    parts = build_attachment(probe_config(f"probe={probe}", *options), sites(backbone), dtype=torch.float32, seed=0)
     counts = Counter()
     for module in (parts.edge, *parts.readouts, *(m for layer in parts.messages for m in layer)):
         if module is not None:
@@ -44,7 +47,7 @@ def sizes(backbone: str, probe: str) -> Counter:
     return counts
 
 
-@pytest.mark.parametrize(("control", "probe"), [("mlp", "pan+pgs"), ("mlp_pan", "pan"), ("mlp_pgs", "pgs")])
+@pytest.mark.parametrize(("probe", "control"), CONTROLS.items())
 @pytest.mark.parametrize(
     "backbone",
     ["mace_small", "nequip_small", "allegro_small"]
@@ -55,3 +58,17 @@ def test_controls_match_their_probe_within_a_percent_per_site(backbone, control,
     assert ours.keys() == theirs.keys()
     for kind, count in ours.items():
         assert theirs[kind] == pytest.approx(count, rel=0.01), kind
+
+
+@pytest.mark.parametrize("backbone", ["mace_small", "nequip_small", "allegro_small"])
+def test_the_control_of_all_paths_feeds_the_edge_features_too_and_is_off_by_the_frequencies_at_most(backbone):
+    ours = sizes(backbone, "pgs_edge", "probe.pgs_edge.paths=all")["edge"]
+    theirs = sizes(backbone, "mlp_edge", "probe.mlp_edge.paths=all")["edge"]
+    assert theirs != sizes(backbone, "mlp_edge")["edge"]
+    assert abs(ours - theirs) <= compose(["probe=pgs_edge"]).probe.pgs_edge.num_fourier
+
+
+def test_the_form_of_the_snapshot_has_no_control():
+    config = probe_config("probe=mlp_edge", "probe.mlp_edge.form=public2025")
+    with pytest.raises(ScalarFidError, match="form='public2025' is not one of residual"):
+        build_attachment(config, sites("mace_small"), dtype=torch.float32, seed=0)
