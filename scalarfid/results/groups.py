@@ -12,11 +12,9 @@ from scalarfid.results.cells import Cell, canonical
 
 Item = TypeVar("Item")
 BARE = "none"
-CONTROLS = {"pan+pgs": "mlp", "pan": "mlp_pan", "pgs": "mlp_pgs", "pgs_edge": "mlp_edge", "pgs_readout": "mlp_readout"}
+CONTROLS = {"pan": "mlp_pan", "pgs": "mlp_pgs", "pan+pgs": "mlp", "pgs_edge": "mlp_edge", "pgs_readout": "mlp_readout"}
 """The control of equal size of each probe set that has one."""
-ORDER = (
-    "none", "pan", "mlp_pan", "pgs", "mlp_pgs", "pan+pgs", "mlp", "pgs_edge", "mlp_edge", "pgs_readout", "mlp_readout",
-)  # fmt: skip
+ORDER = (BARE, *(name for pair in CONTROLS.items() for name in pair))
 
 
 @dataclass(frozen=True)

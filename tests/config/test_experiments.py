@@ -89,8 +89,8 @@ def test_an_arm_of_a_budget_may_have_a_rate_of_its_own(words, rate):
 @pytest.mark.parametrize("name", ["small", "low_data"])
 def test_the_rates_of_a_budget_name_sets_probes_and_backbones_that_exist(name):
     budget = OmegaConf.load(conf_dir() / "budget" / f"{name}.yaml")
-    for key, group in (("lr", "backbone"), ("probe_lr", "probe")):
-        known = {file.stem for file in (conf_dir() / group).glob("*.yaml")}
+    probes = {file.stem for file in (conf_dir() / "probe").glob("*.yaml")}
+    for key, known in (("lr", set(params("ablation")["backbone"])), ("probe_lr", probes)):
         assert all(data in budget and known.issuperset(rates) for data, rates in budget.get(key, {}).items())
     assert set(budget).issuperset(budget.get("gain", {}))
 
