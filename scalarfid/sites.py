@@ -62,6 +62,10 @@ class MessageSite:
         """W₀, the number of weights of l = 0 messages."""
         return sum(self.mask)
 
+    def count(self, scope: str) -> int:
+        """How many of the W weights a module of that scope gets, see :class:`Attachment`."""
+        return {"l0": self.num_scalar, "tensor": len(self.mask) - self.num_scalar, "weights": len(self.mask)}[scope]
+
 
 @dataclass(frozen=True)
 class ReadoutSite:
@@ -116,7 +120,8 @@ class Attachment:
         edge: ``module(state) -> [E,K]``, columns for the message modules, or None. A module whose attribute ``feeds``
             is ``"features"`` returns [E,F] instead, which is added to e_ij and reaches every path.
         messages: per layer a list of ``module(weights, state) -> weights``, applied in order to the l = 0 columns
-            [E,W₀]; a module whose attribute ``scope`` is ``"all"`` gets and returns all W columns.
+            [E,W₀]; a module whose attribute ``scope`` is ``"tensor"`` gets and returns the others, [E,W − W₀], one
+            with ``"weights"`` all W columns.
         readouts: per readout ``module(s, q) -> s`` with s [M,C] and the window q [M,1], or None.
         coordination: whether any module reads ĉ − 1; where none does that column is zero.
         strict: False if a module is known not to be the identity at initialisation or not smooth at the cutoff.
@@ -254,7 +259,7 @@ class MessageSlot(nn.Module):
 
 
 class MessageGate(nn.Module):
-    """Apply a layer's message modules to the l = 0 columns of its weights [E,W]; the others pass untouched.
+    """Apply a layer's message modules to the columns of its weights [E,W] that each asks for; l = 0 where none says.
 
     Columns are taken apart in their runs of l = 0 and l > 0, within the period after which these repeat (in Allegro
     once per channel), and joined again once: cheaper than indexing, above all in the derivatives.
@@ -265,26 +270,27 @@ class MessageGate(nn.Module):
         self.probe = nn.ModuleList(probes)
         self.period = _period(site.mask)
         self.runs = [len(list(run)) for _, run in groupby(site.mask[: self.period])]
-        self.scalars = slice(0 if site.mask[0] else 1, None, 2)
+        first = 0 if site.mask[0] else 1
+        self.of_scope = {"l0": slice(first, None, 2), "tensor": slice(1 - first, None, 2)}
 
     def forward(self, weights: Tensor, state: EdgeState) -> Tensor:
         """Map weights [E,W] to weights [E,W]."""
         for scope, probes in groupby(self.probe, lambda probe: getattr(probe, "scope", "l0")):
-            if scope == "l0":
-                weights = self._on_scalars(list(probes), weights, state)
-            else:
+            if scope == "weights":
                 for probe in probes:
                     weights = probe(weights, state)
+            else:
+                weights = self._on_runs(self.of_scope[scope], list(probes), weights, state)
         return weights
 
-    def _on_scalars(self, probes: list[nn.Module], weights: Tensor, state: EdgeState) -> Tensor:
+    def _on_runs(self, which: slice, probes: list[nn.Module], weights: Tensor, state: EdgeState) -> Tensor:
         runs = list(weights.unflatten(-1, (-1, self.period)).split(self.runs, dim=-1))
-        old = runs[self.scalars]
-        scalar = (old[0] if len(old) == 1 else torch.cat(old, dim=-1)).flatten(1)
+        old = runs[which]
+        columns = (old[0] if len(old) == 1 else torch.cat(old, dim=-1)).flatten(1)
         for probe in probes:
-            scalar = probe(scalar, state)
-        widths = self.runs[self.scalars]
-        runs[self.scalars] = scalar.unflatten(-1, (-1, sum(widths))).split(widths, dim=-1)
+            columns = probe(columns, state)
+        widths = self.runs[which]
+        runs[which] = columns.unflatten(-1, (-1, sum(widths))).split(widths, dim=-1)
         return torch.cat(runs, dim=-1).flatten(1)
 
 

@@ -27,6 +27,8 @@ OPTIONS = {
     "pan-channel": ("pan", ("probe.pan.per=channel",)),
     "pan-alone": ("pan", ("probe.pan.coordination=false",)),
     "pan-wide": ("pan", ("probe.pan.hidden=24",)),
+    "pgs-tensor": ("pgs_edge", ("probe.pgs_edge.paths=tensor",)),
+    "pgs-weights": ("pgs_edge", ("probe.pgs_edge.paths=weights",)),
     "pgs-all": ("pgs_edge", ("probe.pgs_edge.paths=all",)),
     "mlp-all": ("mlp_edge", ("probe.mlp_edge.paths=all",)),
     "pgs-sizes": ("pgs_edge", ("probe.pgs_edge.num_bessel=3", "probe.pgs_edge.num_fourier=2")),

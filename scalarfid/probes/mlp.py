@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scalarfid.probes.pan import GateOptions, amplitudes
-from scalarfid.probes.pgs_edge import PGSEdgeOptions, residuals, zero_linear
+from scalarfid.probes.pgs_edge import PGSEdgeOptions, check_options, residuals, zero_linear
 from scalarfid.probes.pgs_readout import PGSReadoutOptions, readout_size
-from scalarfid.probes.registry import check_choice, part
+from scalarfid.probes.registry import part
 from scalarfid.sites import Attachment, EdgeSite, EdgeState, ReadoutSite, Sites
 
 
@@ -48,10 +48,9 @@ class ReadoutMLP(nn.Module):
 
 
 def matched_edge_width(options: PGSEdgeOptions, sites: Sites) -> int:
-    """H with H·(F + G) closest to PGS-edge's K·(F + G) + (number of ω), G what a column feeds: ΣW₀, or F for all."""
-    num_features = sites.edge.num_features
-    fed = num_features if options.paths == "all" else sum(site.num_scalar for site in sites.messages)
-    per_column = num_features + fed
+    """H with H·(F + G) closest to PGS-edge's K·(F + G) + (number of ω), G what a column feeds: ΣW₀ for l = 0, or F."""
+    num_features, paths = sites.edge.num_features, options.paths
+    per_column = num_features + (num_features if paths == "all" else sum(site.count(paths) for site in sites.messages))
     target = (options.num_bessel + 2 * options.num_fourier) * per_column + options.num_fourier
     return round(target / per_column)
 
@@ -74,8 +73,7 @@ def mlp_edge(options: PGSEdgeOptions, sites: Sites) -> Attachment:
     Raises:
         ScalarFidError: for the snapshot's form, which has no control.
     """
-    check_choice("mlp_edge", "form", options.form, ("residual",))
-    check_choice("mlp_edge", "paths", options.paths, ("l0", "all"))
+    check_options("mlp_edge", options, ("residual",))
     return residuals(RadialFeatures(sites.edge, matched_edge_width(options, sites)), sites, options.paths)
 
 

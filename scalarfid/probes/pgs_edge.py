@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from scalarfid.errors import ScalarFidError
 from scalarfid.probes.registry import check_choice, part
 from scalarfid.sites import Attachment, EdgeSite, EdgeState, MessageSite, Sites
 
@@ -19,7 +20,8 @@ class PGSEdgeOptions:
     Attributes:
         num_bessel: how many Bessel functions beyond the backbone's B.
         num_fourier: how many pairs cos ω_k u, sin ω_k u with learnable ω_k.
-        paths: ``l0`` adds to the weights of l = 0 paths only; ``all`` adds to e_ij, which feeds every path.
+        paths: ``l0`` adds to the weights of l = 0 messages only; ``tensor`` to those of l > 0 only and ``weights`` to
+            those of all, which ask whether the place matters; ``all`` adds to e_ij, which feeds every path.
         form: ``residual`` (ours) or ``public2025`` (the snapshot's: replaces the radial network; jumps at r_c).
 
     """
@@ -77,14 +79,18 @@ class FeatureResidual(nn.Module):
 
 
 class MessageResidual(nn.Module):
-    """w⁰ ← w⁰ + U_k x: one bias-free U per layer, zero at start, on the columns x [E,K] of the edge module."""
+    """w⁰ ← w⁰ + U_k x: one bias-free U per layer, zero at start, on the columns x [E,K] of the edge module.
 
-    def __init__(self, num_columns: int, site: MessageSite) -> None:
+    ``scope`` says whose weights: those of l = 0 messages (``l0``), of the others (``tensor``), or of all (``weights``).
+    """
+
+    def __init__(self, num_columns: int, num_weights: int, scope: str) -> None:
         super().__init__()
-        self.last = zero_linear(num_columns, site.num_scalar)
+        self.scope = scope
+        self.last = zero_linear(num_columns, num_weights)
 
     def forward(self, weights: Tensor, state: EdgeState) -> Tensor:
-        """Map l = 0 weights [E,W₀] to [E,W₀]."""
+        """Map the weights of that scope, [E,W₀] for l = 0, to new ones."""
         return torch.addmm(weights, state.spectral, self.last.weight.T)
 
 
@@ -95,7 +101,7 @@ class SnapshotRadial(nn.Module):
     s = W_s([φ,ψ] ⊙ σ(W GELU(W x))); out = W_h s + σ(w·x + b) W_r MLP([s; x]). It does not vanish at r_c.
     """
 
-    scope = "all"
+    scope = "weights"
 
     def __init__(
         self, edge: EdgeSite, site: MessageSite, *, hidden: int = 64, num_low: int = 12, num_high: int = 4
@@ -131,18 +137,31 @@ def zero_linear(num_in: int, num_out: int) -> nn.Linear:
     return linear
 
 
+def check_options(name: str, options: PGSEdgeOptions, forms: tuple[str, ...]) -> None:
+    """Refuse a form or paths that ``name`` does not have."""
+    check_choice(name, "form", options.form, forms)
+    check_choice(name, "paths", options.paths, ("l0", "tensor", "weights", "all"))
+
+
 def residuals(basis: nn.Module, sites: Sites, paths: str) -> Attachment:
-    """Mount ``basis`` on the edge site, with one :class:`MessageResidual` a layer, or a :class:`FeatureResidual`."""
+    """Mount ``basis`` on the edge site, with one :class:`MessageResidual` a layer, or a :class:`FeatureResidual`.
+
+    Raises:
+        ScalarFidError: if no layer has such paths.
+    """
     if paths == "all":
         return Attachment(edge=FeatureResidual(basis, sites.edge))
-    return Attachment(edge=basis, messages=[[MessageResidual(basis.width, site)] for site in sites.messages])
+    counts = [site.count(paths) for site in sites.messages]
+    if not any(counts):
+        raise ScalarFidError(f"paths={paths} adds to messages that this backbone does not have; take paths=l0.")
+    modules = [[MessageResidual(basis.width, count, paths)] if count else [] for count in counts]
+    return Attachment(edge=basis, messages=modules)
 
 
 @part("pgs_edge", PGSEdgeOptions, order=1)
 def pgs_edge(options: PGSEdgeOptions, sites: Sites) -> Attachment:
     """PGS-edge in one of its forms."""
-    check_choice("pgs_edge", "form", options.form, ("residual", "public2025"))
-    check_choice("pgs_edge", "paths", options.paths, ("l0", "all"))
+    check_options("pgs_edge", options, ("residual", "public2025"))
     if options.form == "public2025":
         return Attachment(messages=[[SnapshotRadial(sites.edge, site)] for site in sites.messages], strict=False)
     return residuals(SpectralBasis(sites.edge, options), sites, options.paths)

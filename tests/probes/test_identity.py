@@ -94,7 +94,18 @@ def test_messages_of_higher_degree_are_bitwise_untouched(backbone, probe):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_spectral_features_for_all_paths_change_messages_of_every_degree(backbone):
-    potential = tiny(backbone, "pgs_edge", perturbed=True, overrides=("probe.pgs_edge.paths=all",))
+@pytest.mark.parametrize("part", ["pgs_edge", "mlp_edge"])
+def test_of_tensor_paths_it_changes_messages_of_higher_degree_alone(backbone, part):
+    bare_scalar, bare_tensor = first_messages(tiny(backbone))
+    overrides = (f"probe.{part}.paths=tensor",)
+    scalar, tensor = first_messages(tiny(backbone, part, perturbed=True, overrides=overrides))
+    assert all(torch.equal(a, b) for a, b in zip(scalar, bare_scalar, strict=True))
+    assert all(checks.largest(a - b) > 0 for a, b in zip(tensor, bare_tensor, strict=True))
+
+
+@pytest.mark.parametrize("paths", ["weights", "all"])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_spectral_features_for_all_paths_change_messages_of_every_degree(backbone, paths):
+    potential = tiny(backbone, "pgs_edge", perturbed=True, overrides=(f"probe.pgs_edge.paths={paths}",))
     for bare, probed in zip(first_messages(tiny(backbone)), first_messages(potential), strict=True):
         assert all(checks.largest(a - b) > 0 for a, b in zip(bare, probed, strict=True))
