@@ -17,5 +17,5 @@ for step in "$@"; do
     *) echo "unknown step $step" >&2; exit 2 ;;
   esac
 done
-"$python" "$here/compare.py"
+"$python" "$root/scripts/compare.py" "$here/compare.yaml"
 exit "${failed:-0}"

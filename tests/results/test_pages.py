@@ -16,6 +16,7 @@ ABLATIONS = ("ablation", "ablation_longer", "ablation_low_data", "ablation_low_d
 REPORTS = [ROOT / "experiments" / name / "report" for name in ABLATIONS]
 PAGES = ["README.md", *(f"experiments/{name}/README.md" for name in (*ABLATIONS, "physics"))]
 WRITTEN = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/*.md")])
+COMPARISONS = sorted(ROOT.glob("experiments/*/compare.yaml"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NUMBER = r"[+−]?\d+(?:\.\d+)?"
 INTERVAL = re.compile(rf"\(({NUMBER}) … ({NUMBER})\)(?: [\w ’']+)?(?:, p = ({NUMBER}))?")
@@ -64,13 +65,15 @@ def test_every_interval_of_a_page_stands_in_the_report(page):
     assert not stands(("−99.9", "+99.9", ""), rows)
 
 
-def test_more_bessel_functions_give_what_their_page_says():
-    folder = ROOT / "experiments" / "ablation_low_data_bessel"
-    made = runpy.run_path(str(folder / "compare.py"))["page"]()
-    assert (folder / "compare.md").read_text() == made
-    found = INTERVAL.findall((folder / "README.md").read_text())
-    assert len(found) == 6
-    assert [(low, high) for low, high, _ in found if f"| {low} … {high} |" not in made] == []
+@pytest.mark.parametrize("plan", COMPARISONS, ids=lambda plan: plan.parent.name)
+def test_a_comparison_gives_what_its_page_says(plan):
+    made = runpy.run_path(str(ROOT / "scripts" / "compare.py"))["page"](plan)
+    assert plan.with_suffix(".md").read_text() == made
+    said = [ends for *ends, _ in INTERVAL.findall((plan.parent / "README.md").read_text())]
+    forces = [line.split(" | ")[6].split(" … ") for line in made.splitlines() if "| F (meV/Å) |" in line]
+    assert len(forces) >= 4
+    assert [ends for ends in forces if ends not in said] == [], "the page says every change of forces"
+    assert [(low, high) for low, high in said if f"| {low} … {high} |" not in made] == []
 
 
 def test_what_pages_link_to_is_there():
