@@ -3,13 +3,13 @@
 python scripts/compare.py experiments/ablation_low_data_bessel/compare.yaml
 
 A report compares cells that agree in everything but the probe. The plan says in what else its arms may differ, and
-which pairs are compared; errors are of test frames, verdicts as in a report. The table is written beside the plan.
+which pairs are compared; errors are of test frames, verdicts as in a report. Tables and figures stand beside the plan.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import yaml
 from scalarfid.errors import ScalarFidError
 from scalarfid.files import write_text
 from scalarfid.results.cells import Cell, flat, read_cells
-from scalarfid.results.comparison import comparisons
+from scalarfid.results.comparison import Comparison, comparisons
 from scalarfid.results.content import verdicts
+from scalarfid.results.figures import pictures
 from scalarfid.results.groups import Arm, Group, alike, differences
 from scalarfid.results.tables import markdown
 
@@ -37,13 +38,16 @@ def arm(cells: Sequence[Cell], label: str, wanted: dict[str, Any]) -> Arm:
     return Arm(wanted["probe.name"], label, found)
 
 
-def tables(plan: dict[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
-    """A table for each backbone that has cells of every arm.
+def read(file: Path) -> tuple[dict[str, Any], list[tuple[Group, list[Comparison]]]]:
+    """A plan, and for each backbone that has cells of every arm those cells and the comparisons.
 
     Raises:
         ScalarFidError: cells that differ in more than the plan allows.
     """
-    for same in alike(cells, lambda cell: cell.record["backbone"]):
+    plan, found = yaml.safe_load(file.read_text()), []
+    cells, _ = read_cells(file.parent / place for place in plan["cells"])
+    of = [cell for cell in cells if cell.record["dataset"] == plan["dataset"]]
+    for same in alike(of, lambda cell: cell.record["backbone"]):
         arms = {label: arm(same, label, wanted) for label, wanted in plan["arms"].items()}
         if not all(one.cells for one in arms.values()):
             continue
@@ -52,24 +56,29 @@ def tables(plan: dict[str, Any], cells: Sequence[Cell]) -> Iterator[str]:
         more = {name for cell in group.cells for name, *_ in differences(cell.facts(), facts)} - {*plan["may_differ"]}
         if more:
             raise ScalarFidError(f"Cells of {group.title} differ in {', '.join(sorted(more))}: compare equal budgets.")
-        sheet = verdicts(group, comparisons(group, [(arms[a], arms[b]) for a, b in plan["pairs"]]))
-        yield f"## {group.title}\n\n{markdown(sheet.header, sheet.rows)}"
+        found.append((group, comparisons(group, [(arms[a], arms[b]) for a, b in plan["pairs"]])))
+    return plan, found
 
 
 def page(file: Path) -> str:
     """The text that belongs to a plan."""
-    plan = yaml.safe_load(file.read_text())
-    cells, _ = read_cells(file.parent / place for place in plan["cells"])
-    found = tables(plan, [cell for cell in cells if cell.record["dataset"] == plan["dataset"]])
-    return f"# {plan['title']}\n\n{plan['text']}\n" + "\n".join(found)
+    plan, found = read(file)
+    parts = [f"# {plan['title']}\n\n{plan['text']}"]
+    for group, rows in found:
+        sheet = verdicts(group, rows)
+        parts.append(f"## {group.title}\n\n{markdown(sheet.header, sheet.rows)}")
+    return "\n".join(parts)
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the tables, and a figure of the changes of forces for each backbone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan", type=Path, help="YAML file with title, text, cells, dataset, arms, pairs, may_differ")
     file = parser.parse_args().plan
     write_text(file.with_suffix(".md"), page(file))
+    for group, rows in read(file)[1]:
+        picture = next(one for one in pictures(group, rows) if one.name == "test-change-forces")
+        write_text(file.with_name(f"{file.stem}-{group.any_cell.record['backbone']}.svg"), picture.svg().decode())
 
 
 if __name__ == "__main__":
