@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The small grid with few frames, trained, kept and reported by ../grid.sh. Rates and gains by arm: ../trials; they are
 # those of conf/budget/low_data.yaml today, and given here since the commit's own has not all of them.
-# Usage: experiments/ablation_low_data/run.sh [STEP ...], of: ethanol ethanol_parts ag ag_parts ag_edge si nequip
-# nequip_edge allegro
+# Usage: experiments/ablation_low_data/run.sh [STEP ...], of: ethanol ethanol_parts ethanol_nequip ag ag_parts ag_edge si
+# nequip nequip_edge allegro
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 commit=7bb1a07
@@ -29,11 +29,12 @@ edges() {
 
 first=seed=0,1,2,3,4
 unseen=seed=5,6,7,8,9  # by any choice on Ag
-[ $# -gt 0 ] || set -- ethanol ethanol_parts ag ag_parts ag_edge si nequip nequip_edge allegro
+[ $# -gt 0 ] || set -- ethanol ethanol_parts ethanol_nequip ag ag_parts ag_edge si nequip nequip_edge allegro
 for step in "$@"; do
   case $step in
     ethanol) low dataset=rmd17_ethanol probe=none,mlp,pan+pgs $first ;;
     ethanol_parts) low dataset=rmd17_ethanol probe=pan,mlp_pan,pgs,mlp_pgs $first ;;
+    ethanol_nequip) low dataset=rmd17_ethanol probe=none,mlp,pan+pgs backbone=nequip_small training.lr=0.05 seed=0,1,2 ;;
     ag) arms "none mlp pan+pgs" dataset=ag $unseen,10,11,12,13,14 ;;
     ag_parts) arms "pan mlp_pan pgs mlp_pgs" dataset=ag $unseen ;;
     ag_edge) edges ;;

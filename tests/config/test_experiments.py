@@ -32,7 +32,7 @@ BUDGET = ("max_epochs", "batch_size", "lr", "probe_lr", "stress_weight")
 GRIDS = ("ablation", "ablation_small", "ablation_low_data", "smoke")
 KEPT = [
     ("ablation", "+experiment=ablation_small", 21),
-    ("ablation_low_data", "+experiment=ablation_low_data", 31),
+    ("ablation_low_data", "+experiment=ablation_low_data", 34),
     ("ablation_low_data_gain_1", "+experiment=ablation_low_data ~budget.gain", 3),
 ]
 """Folders of experiments, the words of the grid that made their cells, and how many arms they have at least."""
